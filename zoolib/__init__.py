@@ -1,0 +1,38 @@
+"""zoolib: five methods of the Ascend ModelZoo, re-created in TensorFlow, one notebook each.
+
+Importing zoolib imports no TensorFlow; the first run does.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+
+_PUBLIC = {
+    "list_models": "zoolib.core.spec",
+    "get_model": "zoolib.core.spec",
+    "run": "zoolib.core.run",
+    "train": "zoolib.core.train",
+    "load": "zoolib.core.result",
+    "export": "zoolib.core.export",
+    "devices": "zoolib.runtime.device",
+    "ConfigError": "zoolib.errors",
+    "DataError": "zoolib.errors",
+    "DeviceError": "zoolib.errors",
+    "NonFiniteLoss": "zoolib.errors",
+    "StoreError": "zoolib.errors",
+    "ZoolibError": "zoolib.errors",
+}
+__all__ = sorted(_PUBLIC)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _PUBLIC:
+        return getattr(importlib.import_module(_PUBLIC[name]), name)
+    raise AttributeError(f"module 'zoolib' has no attribute {name!r}; it offers {__all__}")
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -1,0 +1,1 @@
+"""What a run is: configuration, specification, events, the loop, the run folder."""

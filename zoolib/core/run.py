@@ -1,0 +1,274 @@
+"""The one loop. Notebooks, widgets, command line and tests all iterate this generator."""
+
+from __future__ import annotations
+
+import math
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Iterator
+
+import numpy as np
+
+from zoolib.core import environment, files
+from zoolib.core.board import Board
+from zoolib.core.config import Config
+from zoolib.core.events import Evaluated, Event, Failed, Finished, Saved, Started, Stepped
+from zoolib.core.interrupts import deferred
+from zoolib.core.spec import get_model
+from zoolib.core.store import Checkpoint, RunFolder
+from zoolib.errors import ConfigError, NonFiniteLoss, StoreError
+from zoolib.runtime.device import open_session
+
+
+def run(
+    config: Config | None = None,
+    device: str = "auto",
+    precision: str | None = None,
+    out: str | Path = "runs",
+    resume: str | Path | None = None,
+    options: Any = None,
+) -> Iterator[Event]:
+    """Train, and tell what happens.
+
+    To stop, stop iterating (``close()`` the generator, or press Ctrl-C): the state is saved. To go
+    on, call again with ``resume``; the numbers are those of an uninterrupted run, bit for bit.
+
+    Args:
+        config: the settings; may be left out when resuming.
+        device: ``"auto"``, ``"cpu"``, ``"gpu:0"``, ``"npu:0"`` (see :func:`zoolib.devices`).
+        precision: one of the device's precisions; float32 unless told, when resuming the run's own.
+        out: folder in which the run's own folder is made.
+        resume: a run folder to go on with, instead of a new one.
+        options: settings of the NPU adapter (:class:`zoolib.runtime.npu.NpuOptions`).
+
+    Yields:
+        Started, then Stepped, Evaluated and Saved as they come, at last Finished; Failed before an
+        error is raised.
+
+    Raises:
+        ConfigError, DeviceError, DataError: before anything is written.
+        StoreError: for folders that cannot be written, are in use, or belong to other settings.
+        NonFiniteLoss: when a loss term is NaN or infinite; the last good checkpoint is kept.
+    """
+    folder = None
+    if resume is not None:
+        folder = RunFolder.open(resume)
+        check_same(folder, config, precision)
+        config, precision = folder.config, folder.env["precision"]
+    elif config is None:
+        raise ConfigError("config: expected a config, or resume=FOLDER; got neither")
+    else:
+        files.check_writable(Path(out))
+    session = open_session(device, precision or "float32", options)
+    with session.placement():
+        task = get_model(config.model).task_class()(config, session)
+        task.build()
+    if folder is None:
+        env = environment.describe(session)
+        folder = RunFolder.create(Path(out), config, env, task.checkpoint_folder())
+    else:
+        folder.lock()
+    try:
+        yield from _Training(task, session, folder).events()
+    finally:
+        folder.unlock()
+
+
+def check_same(folder: RunFolder, config: Config | None, precision: str | None) -> None:
+    """Refuse to go on with other settings than a run was started with.
+
+    Raises:
+        StoreError: showing every difference.
+    """
+    differences = {}
+    if config is not None and config.model != folder.config.model:
+        differences["model"] = (folder.config.model, config.model)
+    elif config is not None:
+        differences = folder.config.diff(config)
+    if precision is not None and precision != folder.env["precision"]:
+        differences["precision"] = (folder.env["precision"], precision)
+    if differences:
+        told = "; ".join(f"{k}: {a!r} there, {b!r} asked" for k, (a, b) in differences.items())
+        raise StoreError(
+            f"{folder.path}: holds a run with other settings ({told}). "
+            "Start a new run, or resume without changing settings"
+        )
+
+
+class _Training:
+    """One run in progress.
+
+    ``step``, ``pending`` and the history file match the variables whenever ``consistent`` is true;
+    otherwise nothing is saved and the last checkpoint stands.
+    """
+
+    def __init__(self, task: Any, session: Any, folder: RunFolder) -> None:
+        from zoolib.runtime.compile import Bulk
+
+        self.task, self.session, self.folder, self.config = task, session, folder, task.config
+        self.bulk = Bulk(task.state())
+        self.step, self.saved_at, self.evaluated_at, self.consistent = 0, -1, -1, True
+        self.pending: dict[str, np.ndarray] = {name: np.zeros(0, "f4") for name in task.terms}
+        self.latest: dict[str, float] = {}
+        self.seconds = 0.0
+
+    def events(self) -> Iterator[Event]:
+        """Everything that happens, in order."""
+        remarks = self.restore()
+        first, session = self.step, self.session
+        yield Started(
+            self.step,
+            total=self.config.iterations,
+            folder=self.folder.path,
+            device=session.device.name,
+            precision=session.precision,
+            config=self.config,
+            history=tuple(self.folder.history()),
+            notes=tuple(remarks),
+        )
+        summary = self.folder.summary()
+        if summary is None:
+            self.board = Board(self.folder.path / "tensorboard")
+            try:
+                yield from self.train()
+                summary = self.conclude(self.step - first)
+            except (GeneratorExit, KeyboardInterrupt):
+                if self.consistent and self.saved_at != self.step:
+                    self.save()
+                raise
+            except Exception as error:
+                yield Failed(self.step, error=error, folder=self.folder.path)
+                raise
+            finally:
+                self.board.close()
+            yield Evaluated(self.step, summary["metrics"])
+        told = {k: summary[k] for k in ("metrics", "seconds", "steps_per_second")}
+        yield Finished(self.step, folder=self.folder.path, **told)
+
+    def train(self) -> Iterator[Event]:
+        """Steps, reports, evaluations and checkpoints up to the last step."""
+        config = self.config
+        loop = self.session.loop(self.task.train_step, self.task.terms, self.task.small_dense)
+        for steps, batch, draws in self.feeds(loop.size):
+            with deferred(), self.session.placement():
+                begin, self.consistent = time.perf_counter(), False
+                self.absorb(loop(batch, draws, len(steps)), steps)
+                elapsed = time.perf_counter() - begin
+                self.seconds += elapsed
+                evaluated = bool(config.eval_every) and self.due(config.eval_every)
+                if evaluated:
+                    self.latest, self.evaluated_at = self.task.evaluate(), self.step
+                row = self.means()
+                report = self.due(config.report_every)
+                if report:
+                    self.report({**row, **(self.latest if evaluated else {})})
+                self.consistent = True
+            yield Stepped(self.step, row, len(steps) / elapsed, report)
+            if evaluated:
+                yield Evaluated(self.step, self.latest)
+            if self.due(config.checkpoint_every):
+                yield Saved(self.step, self.save())
+
+    def conclude(self, steps: int) -> dict[str, Any]:
+        """Evaluate the finished model and write the summary."""
+        with deferred(), self.session.placement():
+            fresh = self.evaluated_at == self.step
+            metrics = self.latest if fresh else self.task.evaluate()
+            self.board.scalars(self.step, metrics)
+            summary = {
+                "model": self.config.model,
+                "preset": self.config.preset,
+                "steps": self.step,
+                "metrics": metrics,
+                "seconds": self.seconds,
+                "steps_per_second": steps / self.seconds if self.seconds else 0.0,
+                "device": self.session.device.name,
+                "precision": self.session.precision,
+            }
+            self.folder.write_summary(summary)
+        return summary
+
+    def restore(self) -> list[str]:
+        """Take up the newest whole checkpoint; returns remarks about damaged ones."""
+        checkpoint, remarks = self.folder.latest()
+        if self.folder.summary() is None:
+            self.folder.rewind(checkpoint)
+        if checkpoint is not None:
+            with self.session.placement():
+                self.bulk.write(checkpoint.arrays)
+            self.step = self.saved_at = checkpoint.step
+            self.pending = checkpoint.pending
+        return remarks
+
+    def save(self) -> Path:
+        """Write a checkpoint of this moment."""
+        with deferred():
+            with self.session.placement():
+                arrays = self.bulk.read()
+            length = self.folder.metrics_bytes()
+            path = self.folder.save(Checkpoint(self.step, arrays, self.pending, length))
+            self.saved_at = self.step
+        return path
+
+    def feeds(self, size: int) -> Iterator[tuple[range, dict, dict]]:
+        """Data and random numbers of each compiled call, prepared one call ahead."""
+        task, ahead = self.task, None
+
+        def prepare(steps: range) -> tuple[range, dict, dict]:
+            return steps, task.batch(steps), task.draws(steps)
+
+        with ThreadPoolExecutor(1) as pool:
+            for steps in self.stretches(size):
+                following = pool.submit(prepare, steps)
+                if ahead is not None:
+                    yield ahead.result()
+                ahead = following
+            if ahead is not None:
+                yield ahead.result()
+
+    def stretches(self, size: int) -> Iterator[range]:
+        """Steps of each call: at most ``size``, never across a report or a checkpoint."""
+        step, end = self.step, self.config.iterations
+        while step < end:
+            stops = [step + size, end]
+            for every in (self.config.report_every, self.config.checkpoint_every):
+                stops.append(step + every - step % every)
+            yield range(step, min(stops))
+            step = min(stops)
+
+    def due(self, every: int) -> bool:
+        """Whether something done every so many steps, and at the end, is to be done now."""
+        return self.step % every == 0 or self.step == self.config.iterations
+
+    def absorb(self, values: dict[str, np.ndarray], steps: range) -> None:
+        """Take in the loss terms of a call, or refuse them at the first that is not finite."""
+        wrong = np.stack([~np.isfinite(values[name]) for name in self.task.terms])
+        if wrong.any():
+            offset = int(np.argmax(wrong.any(axis=0)))
+            term = self.task.terms[int(np.argmax(wrong[:, offset]))]
+            step = steps[offset] + 1
+            kept = f"step {self.saved_at}" if self.saved_at > 0 else "the start (none was due yet)"
+            raise NonFiniteLoss(
+                f"{term} became {values[term][offset]} at step {step}; training stopped. The "
+                f"checkpoint of {kept} in {self.folder.path} is untouched. Lower the learning "
+                "rates, clip gradients, or use a higher precision or loss scaling",
+                step,
+                term,
+            )
+        self.pending = {k: np.concatenate([self.pending[k], v]) for k, v in values.items()}
+        self.step = steps.stop
+
+    def means(self) -> dict[str, float]:
+        """Mean of each term since the last report; exact sums, so cuts do not show."""
+        counted = {"step": self.step}
+        for name in self.task.terms:
+            values = self.pending[name]
+            counted[name] = math.fsum(values.tolist()) / max(len(values), 1)
+        return counted
+
+    def report(self, row: dict[str, float]) -> None:
+        """Close a row of the history."""
+        self.folder.append(row)
+        self.board.scalars(self.step, {k: v for k, v in row.items() if k != "step"})
+        self.pending = {name: np.zeros(0, "f4") for name in self.task.terms}

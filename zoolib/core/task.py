@@ -1,0 +1,85 @@
+"""The protocol between the loop and a method: what a task must offer.
+
+A task holds variables and says what one training step does with them. It knows nothing of devices,
+logs, checkpoints or widgets. Randomness reaches it as data: `draws` for steps i..j is a pure function
+of (seed, step), so a run can be cut anywhere and goes on with the same numbers.
+"""
+
+from __future__ import annotations
+
+import abc
+from typing import TYPE_CHECKING, Any, Callable
+
+import numpy as np
+import tensorflow as tf
+
+from zoolib.core.config import Config
+
+if TYPE_CHECKING:
+    from zoolib.runtime.device import Session
+
+Arrays = dict[str, np.ndarray]
+
+
+class Task(tf.Module, abc.ABC):
+    """Base of every method's task; see DESIGN, section 4.
+
+    Attributes:
+        config: the settings.
+        session: the open device; offers `compile`, `matmul`, `all_reduce`.
+        small_dense: tells the runtime that the step is many small dense products, for which a whole
+            report in one compiled call pays off.
+        lower_is_better: name of the metric by which runs compare, and its direction.
+    """
+
+    terms: tuple[str, ...] = ("loss",)
+    small_dense: bool = False
+    headline: str = "loss"
+    lower_is_better: bool = True
+
+    def __init__(self, config: Config, session: Session) -> None:
+        super().__init__(name=type(self).__name__)
+        self.config = config
+        self.session = session
+
+    @abc.abstractmethod
+    def build(self) -> None:
+        """Create every variable, eagerly, optimizer slots included. Called once, device open."""
+
+    def batch(self, steps: range) -> Arrays:
+        """Data of the given steps (0-based), each array with a leading step axis; may be empty."""
+        return {}
+
+    @abc.abstractmethod
+    def draws(self, steps: range) -> Arrays:
+        """Random numbers of the given steps, each array with a leading step axis."""
+
+    @abc.abstractmethod
+    def train_step(self, batch: dict[str, tf.Tensor], draws: dict[str, tf.Tensor]) -> dict:
+        """One step: update the variables, return scalars: ``loss`` and every named term.
+
+        Pure in (variables, arguments): static shapes, no random ops, no Python state.
+        """
+
+    @abc.abstractmethod
+    def evaluate(self) -> dict[str, float]:
+        """Metrics on the held-out set, by name; the same numbers whenever the variables are."""
+
+    def state(self) -> dict[str, tf.Variable]:
+        """Everything a checkpoint needs, by stable name; by default every variable of the module."""
+        return {v.name.split(":")[0]: v for v in self.variables}
+
+    @abc.abstractmethod
+    def figure_data(self) -> dict[str, Any]:
+        """Arrays behind the method's own figures."""
+
+    def export_functions(self) -> dict[str, tuple[Callable, list[tf.TensorSpec]]]:
+        """Functions for deployment: name -> (function of tensors, input specs).
+
+        ``serve`` is the stateless one that frozen, ONNX and TFLite files hold.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has nothing to export")
+
+    def checkpoint_folder(self) -> str:
+        """Folder of the checkpoints inside the run folder."""
+        return "checkpoints"

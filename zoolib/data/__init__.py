@@ -1,0 +1,1 @@
+"""Where examples come from: random numbers as data, task distributions, image folders."""

@@ -1,0 +1,1 @@
+"""Building blocks over tf.nn and tf.math, right to second order."""

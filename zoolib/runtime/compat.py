@@ -1,0 +1,51 @@
+"""Differences between TensorFlow 2.6.5 and current TensorFlow, one function each.
+
+Features are tested for, versions are not compared.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any, Callable
+
+import tensorflow as tf
+
+
+def quiet() -> None:
+    """Keep TensorFlow's Python logger to errors; progress is told by events."""
+    tf.get_logger().setLevel("ERROR")
+
+
+def loops_under_xla() -> bool:
+    """Whether XLA on the CPU compiles a loop that reads its data by the loop index.
+
+    The compiler in TensorFlow 2.6 refuses slices by a loop variable; the release that brought
+    ``reduce_retracing`` (2.9) is the first in use here that does not.
+    """
+    return "reduce_retracing" in inspect.signature(tf.function).parameters
+
+
+def enable_determinism() -> bool:
+    """Ask for bit-reproducible kernels; False where only the environment variable can (2.6)."""
+    enable = getattr(tf.config.experimental, "enable_op_determinism", None)
+    if enable is None:
+        return False
+    enable()
+    return True
+
+
+def freeze(concrete: Any) -> Any:
+    """A concrete function with its variables turned into constants."""
+    from tensorflow.python.framework.convert_to_constants import (
+        convert_variables_to_constants_v2,
+    )
+
+    return convert_variables_to_constants_v2(concrete, lower_control_flow=True)
+
+
+def tflite_converter(concrete: Any, module: Any) -> Any:
+    """A TFLite converter for one concrete function (2.6 takes no owner of the variables)."""
+    make: Callable = tf.lite.TFLiteConverter.from_concrete_functions
+    if "trackable_obj" in inspect.signature(make).parameters:
+        return make([concrete], module)
+    return make([concrete])

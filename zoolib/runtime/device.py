@@ -1,0 +1,200 @@
+"""Devices: what this machine offers, and the one session a run computes in."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import importlib.util
+import threading
+from typing import Any, Callable, Iterator, Sequence
+
+from zoolib.errors import DeviceError
+
+STEPS_PER_CALL = 200  # a Stop button waits for one call: about 0.1 s for the models this serves
+
+
+@dataclasses.dataclass(frozen=True)
+class Device:
+    """A device as a user picks it.
+
+    Attributes:
+        name: ``"cpu"``, ``"gpu:0"``, ``"npu:0"``.
+        kind: ``"cpu"``, ``"gpu"`` or ``"npu"``.
+        precisions: names it accepts; the first is the default.
+        available: whether it can be opened here and now.
+        reason: why not, in words; empty when available.
+    """
+
+    name: str
+    kind: str
+    precisions: tuple[str, ...]
+    available: bool = True
+    reason: str = ""
+
+
+def devices() -> list[Device]:
+    """All devices, absent kinds included with the reason why they are absent."""
+    from zoolib.runtime import npu
+    from zoolib.runtime.precision import GENERIC
+
+    found = [Device("cpu", "cpu", GENERIC["cpu"])]
+    names = _gpu_names()
+    found += [Device(name, "gpu", GENERIC["gpu"]) for name in names]
+    if not names:
+        found.append(
+            Device("gpu:0", "gpu", GENERIC["gpu"], False, "TensorFlow sees no GPU on this machine")
+        )
+    found += [
+        Device(f"npu:{number}", "npu", tuple(npu.PRECISIONS), available, "" if available else why)
+        for number, available, why in npu.probe()
+    ]
+    return found
+
+
+def _gpu_names() -> list[str]:
+    if importlib.util.find_spec("tensorflow") is None:
+        raise DeviceError(
+            "tensorflow: not installed. Python 3.10 and up: pip install zoolib; an Ascend machine: "
+            "install the TensorFlow 2.6.5 its software stack brings"
+        )
+    import tensorflow as tf
+
+    return [f"gpu:{i}" for i, _ in enumerate(tf.config.list_physical_devices("GPU"))]
+
+
+def find_device(name: str) -> Device:
+    """The device a user means; ``"auto"`` is the best one available.
+
+    Raises:
+        DeviceError: if it does not exist or is not available, with the reason and the valid names.
+    """
+    known = devices()
+    usable = [d for d in known if d.available]
+    wanted = str(name).strip().lower()
+    if wanted == "auto":
+        return max(usable, key=lambda d: ("cpu", "gpu", "npu").index(d.kind))
+    for device in known:
+        if wanted in (device.name, device.kind):
+            if device.available:
+                return device
+            raise DeviceError(f"device: {device.name} is not available: {device.reason}")
+    names = ", ".join(["auto", *(d.name for d in usable)])
+    raise DeviceError(f"device: expected one of {names}, got {name!r}")
+
+
+class Session:
+    """An open device: compiles steps, multiplies at the run's precision, combines ranks.
+
+    Attributes:
+        device: the device in effect.
+        precision: the precision in effect.
+        rank, size: this process among its peers.
+    """
+
+    def __init__(self, device: Device, precision: str, npu: Any = None) -> None:
+        from zoolib.runtime.distribute import SingleProcess
+        from zoolib.runtime.precision import Autocast
+
+        self.device, self.precision, self.npu = device, precision, npu
+        self._peers = npu or SingleProcess()
+        self.rank, self.size = self._peers.rank, self._peers.size
+        self.all_reduce: Callable = self._peers.all_reduce
+        self.broadcast: Callable = self._peers.broadcast
+        lowered_by_engine = device.kind == "npu"
+        cast = Autocast("float32" if lowered_by_engine else precision, device.kind == "cpu")
+        self.matmul, self.conv2d = cast.matmul, cast.conv2d
+
+    def placement(self) -> Any:
+        """Context in which variables and compiled calls belong to this device."""
+        import tensorflow as tf
+
+        if self.device.kind == "npu":  # the adapter has made the NPU the default everywhere
+            return contextlib.nullcontext()
+        kind, _, number = self.device.name.partition(":")
+        return tf.device(f"/{kind.upper()}:{number or 0}")
+
+    def loop(self, step: Callable, terms: tuple[str, ...], small_dense: bool) -> Any:
+        """A :class:`~zoolib.runtime.compile.StepLoop` of the kind this device profits from."""
+        from zoolib.runtime import compat
+        from zoolib.runtime.compile import StepLoop
+
+        kind = "single"
+        if small_dense and self.device.kind != "npu":
+            kind = "xla" if compat.loops_under_xla() else "graph"
+        return StepLoop(step, terms, STEPS_PER_CALL, kind)
+
+    def compile(self, function: Callable, fuse: bool = False) -> Callable:
+        """A compiled function; ``fuse`` asks for XLA where the device and TensorFlow have it."""
+        import tensorflow as tf
+
+        from zoolib.runtime import compat
+
+        if fuse and self.device.kind != "npu" and compat.loops_under_xla():
+            return tf.function(function, autograph=False, jit_compile=True)
+        return tf.function(function, autograph=False)
+
+    def overflowed(self, gradients: Sequence[Any]) -> Any:
+        """Whether this step's arithmetic overflowed, as a scalar bool tensor.
+
+        Where arithmetic saturates (Ascend 910) no value is ever infinite and only the device's
+        status tells; elsewhere a non-finite gradient does.
+        """
+        import tensorflow as tf
+
+        if self.npu is not None and self.npu.saturates:
+            status = self.npu.overflow_status(gradients)
+            return tf.reduce_any(tf.not_equal(status, 0))
+        # One finiteness test on a vector of sums of squares: cheap, and slow-path ops stay few.
+        sums = tf.stack([tf.reduce_sum(tf.square(g)) for g in gradients])
+        return tf.logical_not(tf.reduce_all(tf.math.is_finite(sums)))
+
+
+_lock = threading.Lock()
+_open: Session | None = None
+
+
+def current() -> Session | None:
+    """The session of this process, if one is open."""
+    return _open
+
+
+def open_session(device: str = "auto", precision: str = "float32", options: Any = None) -> Session:
+    """Open a device at a precision.
+
+    CPU and GPU sessions may follow one another; an NPU is a one-way door: the adapter takes one
+    device and one set of options per process.
+
+    Raises:
+        DeviceError: for a device that is not there, a precision it does not offer, or a second,
+            different NPU session.
+    """
+    global _open
+    from zoolib.runtime import compat
+    from zoolib.runtime.precision import check_precision
+
+    with _lock:
+        if _open is not None and _open.device.kind == "npu":
+            if device in ("auto", "npu", _open.device.name) and precision == _open.precision:
+                return _open
+            raise DeviceError(
+                f"device: {_open.device.name} is open at {_open.precision} and cannot be exchanged "
+                f"for {device} at {precision} in this process; restart the kernel to change"
+            )
+        chosen = find_device(device)
+        check_precision(precision, chosen.name, chosen.precisions)
+        handle = None
+        if chosen.kind == "npu":
+            from zoolib.runtime import npu
+
+            number = int(chosen.name.partition(":")[2])
+            handle = npu.open_npu(number, precision, options or npu.NpuOptions())
+        compat.quiet()
+        _open = Session(chosen, precision, handle)
+        return _open
+
+
+@contextlib.contextmanager
+def placed(session: Session) -> Iterator[Session]:
+    """Enter a session's placement."""
+    with session.placement():
+        yield session
