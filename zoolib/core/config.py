@@ -165,6 +165,11 @@ class Config:
             )
         self.check()
 
+    @property
+    def small_dense(self) -> bool:
+        """Whether a step is many small dense products, for which one compiled loop pays off."""
+        return False
+
     def check(self) -> None:
         """Check what involves more than one field; models override it. Raises ConfigError."""
 

@@ -44,7 +44,7 @@ def export(task: Any, format: str, to: str | Path) -> Path:
             return path
         concrete = module.signatures()["serve"]
         if format == "tflite":
-            content = compat.tflite_converter(concrete, module).convert()
+            content = compat.to_tflite(concrete, module)
         else:
             graph = compat.freeze(concrete).graph.as_graph_def()
             content = graph.SerializeToString() if format == "frozen" else _onnx(concrete)

@@ -60,7 +60,7 @@ def run(
         raise ConfigError("config: expected a config, or resume=FOLDER; got neither")
     else:
         files.check_writable(Path(out))
-    session = open_session(device, precision or "float32", options)
+    session = open_session(device, precision or "float32", options, config.small_dense)
     with session.placement():
         task = get_model(config.model).task_class()(config, session)
         task.build()
@@ -149,7 +149,9 @@ class _Training:
     def train(self) -> Iterator[Event]:
         """Steps, reports, evaluations and checkpoints up to the last step."""
         config = self.config
-        loop = self.session.loop(self.task.train_step, self.task.terms, self.task.small_dense)
+        loop = self.session.loop(
+            self.task.train_step, self.task.terms, self.config.small_dense, self.config.report_every
+        )
         for steps, batch, draws in self.feeds(loop.size):
             with deferred(), self.session.placement():
                 begin, self.consistent = time.perf_counter(), False
@@ -202,10 +204,18 @@ class _Training:
         return remarks
 
     def save(self) -> Path:
-        """Write a checkpoint of this moment."""
+        """Write a checkpoint of this moment.
+
+        Raises:
+            NonFiniteLoss: if a variable is not finite (the loss will be, one step later).
+            StoreError: if it cannot be written; earlier checkpoints are untouched.
+        """
         with deferred():
             with self.session.placement():
                 arrays = self.bulk.read()
+            for name, values in arrays.items():
+                if not np.isfinite(values).all():
+                    raise self.refusal(f"variable {name} is not finite after", self.step, name)
             length = self.folder.metrics_bytes()
             path = self.folder.save(Checkpoint(self.step, arrays, self.pending, length))
             self.saved_at = self.step
@@ -248,16 +258,20 @@ class _Training:
             offset = int(np.argmax(wrong.any(axis=0)))
             term = self.task.terms[int(np.argmax(wrong[:, offset]))]
             step = steps[offset] + 1
-            kept = f"step {self.saved_at}" if self.saved_at > 0 else "the start (none was due yet)"
-            raise NonFiniteLoss(
-                f"{term} became {values[term][offset]} at step {step}; training stopped. The "
-                f"checkpoint of {kept} in {self.folder.path} is untouched. Lower the learning "
-                "rates, clip gradients, or use a higher precision or loss scaling",
-                step,
-                term,
-            )
+            raise self.refusal(f"{term} became {values[term][offset]} at", step, term)
         self.pending = {k: np.concatenate([self.pending[k], v]) for k, v in values.items()}
         self.step = steps.stop
+
+    def refusal(self, found: str, step: int, term: str) -> NonFiniteLoss:
+        """The error for numbers that are not finite."""
+        kept = f"step {self.saved_at}" if self.saved_at > 0 else "the start (none was due yet)"
+        return NonFiniteLoss(
+            f"{found} step {step}; training stopped. The checkpoint of {kept} in "
+            f"{self.folder.path} is untouched. Lower the learning rates, clip gradients, or use a "
+            "higher precision or loss scaling",
+            step,
+            term,
+        )
 
     def means(self) -> dict[str, float]:
         """Mean of each term since the last report; exact sums, so cuts do not show."""

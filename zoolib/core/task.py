@@ -8,7 +8,7 @@ of (seed, step), so a run can be cut anywhere and goes on with the same numbers.
 from __future__ import annotations
 
 import abc
-from typing import TYPE_CHECKING, Any, Callable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tensorflow as tf
@@ -27,13 +27,11 @@ class Task(tf.Module, abc.ABC):
     Attributes:
         config: the settings.
         session: the open device; offers `compile`, `matmul`, `all_reduce`.
-        small_dense: tells the runtime that the step is many small dense products, for which a whole
-            report in one compiled call pays off.
-        lower_is_better: name of the metric by which runs compare, and its direction.
+        terms: names of what a step returns.
+        headline, lower_is_better: the metric by which runs compare, and its direction.
     """
 
     terms: tuple[str, ...] = ("loss",)
-    small_dense: bool = False
     headline: str = "loss"
     lower_is_better: bool = True
 
@@ -73,10 +71,10 @@ class Task(tf.Module, abc.ABC):
     def figure_data(self) -> dict[str, Any]:
         """Arrays behind the method's own figures."""
 
-    def export_functions(self) -> dict[str, tuple[Callable, list[tf.TensorSpec]]]:
-        """Functions for deployment: name -> (function of tensors, input specs).
+    def export_module(self) -> tf.Module:
+        """A module for :func:`zoolib.export`, whose ``signatures()`` are its concrete functions.
 
-        ``serve`` is the stateless one that frozen, ONNX and TFLite files hold.
+        ``serve`` among them is stateless with static shapes; frozen, ONNX and TFLite files hold it.
         """
         raise NotImplementedError(f"{type(self).__name__} has nothing to export")
 

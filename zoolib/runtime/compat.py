@@ -16,6 +16,16 @@ def quiet() -> None:
     tf.get_logger().setLevel("ERROR")
 
 
+def one_thread() -> bool:
+    """Give CPU kernels one thread; False if TensorFlow has started and the number stands."""
+    try:
+        tf.config.threading.set_intra_op_parallelism_threads(1)
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+    except RuntimeError:
+        return False
+    return True
+
+
 def loops_under_xla() -> bool:
     """Whether XLA on the CPU compiles a loop that reads its data by the loop index.
 
@@ -43,9 +53,17 @@ def freeze(concrete: Any) -> Any:
     return convert_variables_to_constants_v2(concrete, lower_control_flow=True)
 
 
-def tflite_converter(concrete: Any, module: Any) -> Any:
-    """A TFLite converter for one concrete function (2.6 takes no owner of the variables)."""
+def to_tflite(concrete: Any, module: Any) -> bytes:
+    """A TFLite file of one concrete function (2.6 takes no owner of the variables).
+
+    Gradients inside a function (adaptation) have no native TFLite kernels; such ops are kept as
+    TensorFlow's own ("flex").
+    """
     make: Callable = tf.lite.TFLiteConverter.from_concrete_functions
-    if "trackable_obj" in inspect.signature(make).parameters:
-        return make([concrete], module)
-    return make([concrete])
+    owned = "trackable_obj" in inspect.signature(make).parameters
+    converter = make([concrete], module) if owned else make([concrete])
+    converter.target_spec.supported_ops = [
+        tf.lite.OpsSet.TFLITE_BUILTINS,
+        tf.lite.OpsSet.SELECT_TF_OPS,
+    ]
+    return converter.convert()

@@ -10,7 +10,8 @@ from typing import Any, Callable, Iterator, Sequence
 
 from zoolib.errors import DeviceError
 
-STEPS_PER_CALL = 200  # a Stop button waits for one call: about 0.1 s for the models this serves
+# A Stop button waits for one call: about 0.1 s for the models each kind of loop serves.
+STEPS_PER_CALL = {"xla": 500, "graph": 50, "single": 1}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,25 +114,28 @@ class Session:
         kind, _, number = self.device.name.partition(":")
         return tf.device(f"/{kind.upper()}:{number or 0}")
 
-    def loop(self, step: Callable, terms: tuple[str, ...], small_dense: bool) -> Any:
-        """A :class:`~zoolib.runtime.compile.StepLoop` of the kind this device profits from."""
+    def loop(self, step: Callable, terms: tuple[str, ...], small_dense: bool, most: int) -> Any:
+        """A :class:`~zoolib.runtime.compile.StepLoop` of the kind this device profits from.
+
+        Args:
+            step, terms: the step and the names of what it returns.
+            small_dense: many small dense products gain tens of times in one compiled loop; ordinary
+                convolutions lose under XLA on a CPU, and an NPU takes no loops of this form.
+            most: steps a call will ever be asked for.
+        """
         from zoolib.runtime import compat
         from zoolib.runtime.compile import StepLoop
 
         kind = "single"
         if small_dense and self.device.kind != "npu":
             kind = "xla" if compat.loops_under_xla() else "graph"
-        return StepLoop(step, terms, STEPS_PER_CALL, kind)
+        return StepLoop(step, terms, min(STEPS_PER_CALL[kind], most), kind)
 
-    def compile(self, function: Callable, fuse: bool = False) -> Callable:
-        """A compiled function; ``fuse`` asks for XLA where the device and TensorFlow have it."""
+    def compile(self, function: Callable, signature: Any = None) -> Callable:
+        """A compiled function; ``signature`` (tensor specs) fixes its one trace."""
         import tensorflow as tf
 
-        from zoolib.runtime import compat
-
-        if fuse and self.device.kind != "npu" and compat.loops_under_xla():
-            return tf.function(function, autograph=False, jit_compile=True)
-        return tf.function(function, autograph=False)
+        return tf.function(function, input_signature=signature, autograph=False)
 
     def overflowed(self, gradients: Sequence[Any]) -> Any:
         """Whether this step's arithmetic overflowed, as a scalar bool tensor.
@@ -158,8 +162,13 @@ def current() -> Session | None:
     return _open
 
 
-def open_session(device: str = "auto", precision: str = "float32", options: Any = None) -> Session:
+def open_session(
+    device: str = "auto", precision: str = "float32", options: Any = None, small_dense: bool = False
+) -> Session:
     """Open a device at a precision.
+
+    With ``small_dense`` TensorFlow's CPU kernels get one thread, if it has not started yet: sharing
+    out kernels this small costs more than it gains (1.4 times measured on two cores).
 
     CPU and GPU sessions may follow one another; an NPU is a one-way door: the adapter takes one
     device and one set of options per process.
@@ -189,6 +198,8 @@ def open_session(device: str = "auto", precision: str = "float32", options: Any 
             number = int(chosen.name.partition(":")[2])
             handle = npu.open_npu(number, precision, options or npu.NpuOptions())
         compat.quiet()
+        if small_dense and chosen.kind == "cpu":
+            compat.one_thread()
         _open = Session(chosen, precision, handle)
         return _open
 

@@ -64,16 +64,17 @@ def mean_and_interval(values: np.ndarray) -> tuple[float, float]:
 
 def curve(task: Any, mode: str = "sampled", shots: int | None = None) -> np.ndarray:
     """Query error of every stored test task after every inner step, [steps + 1, tasks]."""
-    config, tasks = task.config, task.source.test_tasks(shots)
+    config = task.config
     count, size = config.test_tasks, min(TASKS_PER_CALL[config.images], config.test_tasks)
-    if task.network.zeta:
-        tasks["masks"] = test_masks(task, mode, count)
+    masks = test_masks(task, mode, count) if task.network.zeta else None
     call = task.cached("errors", lambda: functools.partial(_errors, task))
     parts = []
     for start in range(0, count, size):
         places = np.minimum(np.arange(start, start + size), count - 1)  # the last call is padded
-        part = call({name: tf.constant(values[places]) for name, values in tasks.items()})
-        parts.append(part.numpy())
+        batch = task.source.test_part(places, shots)
+        if masks is not None:
+            batch["masks"] = masks[places]
+        parts.append(call({name: tf.constant(values) for name, values in batch.items()}).numpy())
     return np.concatenate(parts, axis=1)[:, :count]
 
 

@@ -56,8 +56,7 @@ def layers_of(config: MTNetConfig, inputs: int) -> list[Layer]:
     if not config.images:
         sizes = [inputs, config.dim_hidden, config.dim_hidden, 1]
         return _dense(sizes)
-    omniglot = config.datasource == "omniglot"
-    side, channels = (28, 1) if omniglot else (84, 3)
+    side, _, channels = config.image_shape
     if not config.conv:
         return _dense([side * side * channels, 256, 128, 64, 64, config.num_classes])
     stack, before = [], channels
@@ -74,7 +73,7 @@ def layers_of(config: MTNetConfig, inputs: int) -> list[Layer]:
             )
         )
         side, before = after, config.num_filters
-    if omniglot:
+    if config.datasource != "miniimagenet":
         head = Layer((before, config.num_classes), std=1.0, cut=False, last=True, mean=True)
     else:
         head = Layer((side * side * before, config.num_classes), std=0.0, last=True)
@@ -156,7 +155,7 @@ class Network(tf.Module):
                 x = self._convolve(x, W, b, layer.stride)
             else:
                 x = x if len(x.shape) == 3 else tf.reshape(x, [*x.shape[:2], W.shape[1]])
-                x = self._matmul(x, W) + b[:, None, :]
+                x = self._matmul(x, W) + tf.expand_dims(b, 1)
             if self.T:
                 x = self._times_shared(x, self.T[place])
             if not layer.last:
@@ -173,7 +172,7 @@ class Network(tf.Module):
         parts = windows(tf.reshape(x, [tasks * examples, *x.shape[2:]]), 3, stride)
         rows = tf.reshape(parts, [tasks, -1, parts.shape[-1]])
         kernel = tf.reshape(W, [tasks, parts.shape[-1], W.shape[-1]])
-        product = self._matmul(rows, kernel) + b[:, None, :]
+        product = self._matmul(rows, kernel) + tf.expand_dims(b, 1)
         return tf.reshape(product, [tasks, examples, *parts.shape[1:3], W.shape[-1]])
 
     def _times_shared(self, x: tf.Tensor, matrix: tf.Tensor) -> tf.Tensor:

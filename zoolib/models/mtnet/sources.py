@@ -37,6 +37,7 @@ class RegressionSource:
     def __init__(self, config: MTNetConfig) -> None:
         self.config = config
         self.inputs = 4 if config.baseline == "oracle" else 1
+        self._test: dict[Any, Arrays] = {}
 
     def train_tasks(self, steps: range) -> Arrays:
         """Tasks of the given steps: arrays [steps, B, points, 1]."""
@@ -48,7 +49,7 @@ class RegressionSource:
         return self._split(regression.from_uniforms(family, uniform, points), config.shots)
 
     def test_tasks(self, shots: int | None = None) -> Arrays:
-        """The stored test tasks: arrays [tasks, points, 1], first the support points."""
+        """The stored test tasks: arrays [tasks, points, 1]."""
         config, shots = self.config, shots or self.config.shots
         count, points = config.test_tasks, shots + config.queries
         if config.datasource == "sinusoid":
@@ -56,6 +57,12 @@ class RegressionSource:
         else:
             tasks = regression.stored_polynomials(count, points, config.poly_order)
         return self._split(tasks, shots)
+
+    def test_part(self, places: np.ndarray, shots: int | None = None) -> Arrays:
+        """Some of the stored test tasks."""
+        if shots not in self._test:
+            self._test[shots] = self.test_tasks(shots)
+        return {name: values[places] for name, values in self._test[shots].items()}
 
     def inputs_of(self, x: tf.Tensor) -> tf.Tensor:
         """Network inputs; nothing to convert."""

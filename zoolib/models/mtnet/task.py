@@ -9,8 +9,10 @@ import tensorflow as tf
 
 from zoolib.core.task import Arrays, Task
 from zoolib.data.draws import logistic, uniforms
-from zoolib.models.mtnet import evaluation, sources
+from zoolib.models.mtnet import evaluation, learner, sources
 from zoolib.models.mtnet.config import folder_name
+from zoolib.models.mtnet.export import Exported
+from zoolib.models.mtnet.learner import Learner
 from zoolib.models.mtnet.masks import spread, straight_through
 from zoolib.models.mtnet.network import Network, Theta
 from zoolib.nn.losses import cross_entropy, mean_squared_error
@@ -33,7 +35,6 @@ class MTNet(Task):
     def build(self) -> None:
         """Create meta-parameters and optimizers."""
         config = self.config
-        self.small_dense = not config.images
         self.source = sources.make(config)
         self.network = Network(config, self.session, self.source.inputs)
         self.optimizer = Adam(list(self.network.trainable_variables))
@@ -163,11 +164,21 @@ class MTNet(Task):
         """Checkpoints lie in a folder named by the seed documents' rule."""
         return f"checkpoints/{folder_name(self.config)}"
 
-    def cached(self, key: Any, make: Callable[[], Callable]) -> Callable:
+    def cached(self, key: Any, make: Callable[[], Callable], signature: Any = None) -> Callable:
         """A compiled function, made once per key."""
         if key not in self._compiled:
-            self._compiled[key] = self.session.compile(make())
+            self._compiled[key] = self.session.compile(make(), signature)
         return self._compiled[key]
+
+    def adapt(
+        self, support_x: Any, support_y: Any, steps: int | None = None, mask: str = "expected"
+    ) -> Learner:
+        """Adapt to one task; see :func:`zoolib.models.mtnet.learner.adapt`."""
+        return learner.adapt(self, support_x, support_y, steps, mask)
+
+    def export_module(self) -> tf.Module:
+        """For :func:`zoolib.export`: a module with ``adapt``, ``predict`` and ``serve``."""
+        return Exported(self)
 
     def figure_data(self) -> dict[str, Any]:
         """Mask probabilities and the spectrum of the learned metric, per layer."""
