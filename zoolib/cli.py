@@ -6,6 +6,7 @@ Options of `train` are read off the model's config, seed-document names included
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import math
 import signal
@@ -14,8 +15,9 @@ from pathlib import Path
 from typing import Any, Sequence
 
 import zoolib
-from zoolib.core.config import Setting
+from zoolib.cli_options import Parser, train_parser
 from zoolib.errors import ConfigError, DataError, DeviceError, StoreError
+from zoolib.runtime.quiet import import_tensorflow
 
 BAD_INPUT = (ConfigError, DataError, DeviceError, StoreError)
 
@@ -28,13 +30,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     try:
         signal.signal(signal.SIGTERM, _interrupt)
-        arguments = _parser().parse_args(argv)
+        words = list(sys.argv[1:] if argv is None else argv)
+        if words[:1] == ["train"]:  # its options depend on the model
+            return _train(words[1:])
+        arguments = _parser().parse_args(words)
         return arguments.command(arguments) or 0
     except BAD_INPUT as error:
         print(f"zoolib: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("zoolib: interrupted; the state is saved, go on with --resume", file=sys.stderr)
+        print("zoolib: interrupted", file=sys.stderr)
         return 130
     except zoolib.ZoolibError as error:
         print(f"zoolib: {error}", file=sys.stderr)
@@ -45,15 +50,8 @@ def _interrupt(*_: Any) -> None:
     raise KeyboardInterrupt
 
 
-class _Parser(argparse.ArgumentParser):
-    """An argument parser that complains in one line."""
-
-    def error(self, message: str) -> None:
-        raise ConfigError(message)
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="zoolib", description=zoolib.__doc__)
+    parser = Parser(prog="zoolib", description=zoolib.__doc__)
     parser.add_argument("--version", action="version", version=f"zoolib {zoolib.__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     add = commands.add_parser
@@ -64,9 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     runs.add_argument("--out", default="runs")
     runs.set_defaults(command=_runs)
 
-    train = add("train", help="train a method", add_help=False, allow_abbrev=False)
-    train.add_argument("rest", nargs=argparse.REMAINDER)
-    train.set_defaults(command=lambda arguments: _train(arguments.rest))
+    add("train", help="train a method; see: train MODEL --help")
 
     evaluate = add("eval", help="evaluate a run's newest checkpoint")
     evaluate.add_argument("folder")
@@ -82,6 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("folder")
     export.add_argument("--format", required=True, help="savedmodel, frozen, onnx or tflite")
     export.add_argument("--to", required=True, help="folder or file to make")
+    export.add_argument("--device", default="auto")
     export.set_defaults(command=_export)
     return parser
 
@@ -97,6 +94,8 @@ def _list(_: argparse.Namespace) -> None:
 def _doctor(_: argparse.Namespace) -> int:
     from zoolib.core.doctor import report
 
+    with contextlib.suppress(ImportError):  # the report says what is missing
+        import_tensorflow()
     lines, healthy = report()
     print("\n".join(lines))
     return 0 if healthy else 1
@@ -106,8 +105,12 @@ def _runs(arguments: argparse.Namespace) -> None:
     from zoolib.core.store import RunFolder
 
     for path in sorted(Path(arguments.out).glob("*/config.json")):
-        folder = RunFolder.open(path.parent)
-        summary = folder.summary()
+        try:
+            folder = RunFolder.open(path.parent)
+            summary = folder.summary()
+        except StoreError as error:
+            print(f"{path.parent}  damaged: {error}")
+            continue
         state = "finished" if summary else "unfinished"
         shown = _short((summary or {}).get("metrics", {}))
         print(f"{path.parent}  {folder.config.model} {folder.config.preset}  {state}  {shown}")
@@ -117,45 +120,76 @@ def _short(metrics: dict[str, float], most: int = 3) -> str:
     return "  ".join(f"{k} {v:.4g}" for k, v in list(metrics.items())[:most])
 
 
-def _train(rest: list[str]) -> None:
-    from zoolib.core.run import run
-    from zoolib.core.train import shown
-
+def _train(rest: list[str]) -> int:
     if not rest or rest[0].startswith("-"):
         if rest and rest[0] in ("-h", "--help"):
             print(f"usage: zoolib train MODEL [options]; MODEL is one of {zoolib.list_models()}")
-            return
+            return 0
         raise ConfigError(f"train: expected a model, one of {', '.join(zoolib.list_models())}")
     spec = zoolib.get_model(rest[0])
-    options = _train_parser(spec).parse_args(rest[1:])
-    resume, config = _resume(options), None
+    options = train_parser(spec).parse_args(rest[1:])
+    config, resume = _wanted(spec, options)
+
+    import_tensorflow()  # now that it is needed
+    from zoolib.core.events import Failed, Finished, Started
+    from zoolib.core.run import run
+    from zoolib.core.train import shown
+
+    events = shown(run(config, options.device, options.precision, options.out, resume))
+    folder = None
+    try:
+        with contextlib.closing(events):
+            for event in events:
+                if isinstance(event, Started):
+                    folder = event.folder
+                    _announce(event.config, options)
+                elif isinstance(event, Failed) and isinstance(event.error, zoolib.ZoolibError):
+                    print(f"zoolib: {event.error}", file=sys.stderr)
+                    return 1  # it ran, so this is not bad input
+                elif isinstance(event, Finished):
+                    _tell({"folder": str(folder), **zoolib.load(folder).summary}, options)
+    except KeyboardInterrupt:
+        if folder is None:  # nothing was written yet
+            raise
+        print(f"zoolib: interrupted; saved, go on with --resume {folder}", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _wanted(spec: Any, options: argparse.Namespace) -> tuple[Any, str | None]:
+    """The config (None: the resumed run's own) and the folder to resume (None: a new run).
+
+    ``--resume true``, as the seed documents have it, means the newest unfinished run of this model
+    that has the settings given; a new run if there is none.
+    """
     changes = {k[3:]: v for k, v in vars(options).items() if k.startswith("c__") and v is not None}
-    if resume is None or changes:
-        config = spec.preset(options.preset, **changes)
-        if resume is not None:  # changes are taken as relative to the run, which then must agree
-            config = zoolib.load(resume).config.replace(**changes)
-        _announce(config, options)
-    summary: dict[str, Any] = {}
-    events = run(config, options.device, options.precision, options.out, resume)
-    for event in shown(events):
-        if hasattr(event, "metrics") and hasattr(event, "seconds"):
-            summary = {"folder": str(event.folder), **zoolib.load(event.folder).summary}
-    _tell(summary, options.json)
+    told = options.preset is not None or bool(changes)
+    config = spec.preset(options.preset or "tutorial", **changes)
+    text = (options.resume or "false").lower()
+    if text in ("false", "0", "no"):
+        return config, None
+    if text in ("true", "1", "yes"):
+        found = _unfinished(spec.name, Path(options.out), config if told else None)
+        return (None if found else config), found
+    stored = zoolib.load(options.resume).config
+    if stored.model != spec.name:
+        raise StoreError(f"{options.resume}: holds a run of {stored.model}, not of {spec.name}")
+    if options.preset is None and changes:  # relative to the run itself, with which they must agree
+        config = stored.replace(**changes)
+    return (config if told else None), options.resume
 
 
-def _resume(options: argparse.Namespace) -> str | None:
-    """`--resume FOLDER`, or the seed's `--resume True`: the newest run of the same model."""
-    text = options.resume
-    if text is None or text.lower() in ("false", "0"):
-        return None
-    if text.lower() not in ("true", "1"):
-        return text
-    unfinished = [
-        p.parent
-        for p in Path(options.out).glob(f"{options.model}-*/config.json")
-        if not (p.parent / "summary.json").exists()
-    ]
-    return str(max(unfinished, key=lambda p: p.stat().st_mtime)) if unfinished else None
+def _unfinished(model: str, out: Path, config: Any) -> str | None:
+    """The newest unfinished run of a model under ``out``, with the settings of ``config`` if given."""
+    from zoolib.core.store import RunFolder
+
+    places = [p.parent for p in out.glob(f"{model}-*/config.json")]
+    for place in sorted(places, key=lambda p: p.stat().st_mtime, reverse=True):
+        with contextlib.suppress(StoreError):
+            folder = RunFolder.open(place)
+            if folder.summary() is None and not (config and folder.config.diff(config)):
+                return str(place)
+    return None
 
 
 def _announce(config: Any, options: argparse.Namespace) -> None:
@@ -167,8 +201,42 @@ def _announce(config: Any, options: argparse.Namespace) -> None:
             print(f"  --{name} has no meaning here and is ignored", file=sys.stderr)
 
 
-def _tell(summary: dict[str, Any], as_json: bool) -> None:
-    if as_json:
+def _eval(arguments: argparse.Namespace) -> None:
+    from zoolib.core.store import RunFolder
+
+    result = zoolib.load(arguments.folder, arguments.device)
+    import_tensorflow()
+    task = result.task
+    checkpoint, _ = RunFolder.open(result.folder).latest()
+    with task.session.placement():
+        metrics = task.evaluate()
+    summary = {
+        "model": result.config.model,
+        "preset": result.config.preset,
+        "folder": str(result.folder),
+        "metrics": metrics,
+        "steps": checkpoint.step,
+        "device": task.session.device.name,
+        "precision": task.session.precision,
+    }
+    _tell(summary, arguments)
+
+
+def _compare(arguments: argparse.Namespace) -> None:
+    from zoolib.core.compare import compare
+
+    print(compare(arguments.folders))
+
+
+def _export(arguments: argparse.Namespace) -> None:
+    result = zoolib.load(arguments.folder, arguments.device)
+    import_tensorflow()
+    task = result.task
+    print(zoolib.export(task, arguments.format, arguments.to))
+
+
+def _tell(summary: dict[str, Any], options: argparse.Namespace) -> None:
+    if options.json:
         print(json.dumps(_finite(summary), allow_nan=False))
         return
     for name, value in summary["metrics"].items():
@@ -181,44 +249,3 @@ def _finite(value: Any) -> Any:
     if isinstance(value, dict):
         return {k: _finite(v) for k, v in value.items()}
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _train_parser(spec: Any) -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog=f"zoolib train {spec.name}", description=spec.title, allow_abbrev=False
-    )
-    parser.set_defaults(model=spec.name)
-    parser.add_argument("--preset", default="tutorial", help=", ".join(spec.presets))
-    parser.add_argument("--device", "--chip", default="auto", help="auto, cpu, gpu:0, npu:0, …")
-    parser.add_argument("--precision", help="float32 unless told")
-    parser.add_argument("--out", "--logdir", default="runs", help="folder of the runs")
-    parser.add_argument("--resume", help="a run folder to go on with")
-    parser.add_argument("--json", action="store_true", help="end with one JSON line")
-    for item in spec.Config.settings():
-        if not item.internal:
-            parser.add_argument(*_spellings(item), dest=f"c__{item.name}", **_option(item))
-    for name in spec.Config.translated:
-        parser.add_argument(
-            f"--{name}", dest=f"c__{name}", nargs="?", const="true", help=argparse.SUPPRESS
-        )
-    for name in spec.Config.meaningless:
-        parser.add_argument(f"--{name}", dest=f"seed__{name}", help=argparse.SUPPRESS)
-    return parser
-
-
-def _spellings(item: Setting) -> list[str]:
-    names = {}
-    for name in (item.name, *item.aliases):
-        names.update({f"--{name}": 0, f"--{name.replace('_', '-')}": 0})
-    return list(names)
-
-
-def _option(item: Setting) -> dict[str, Any]:
-    unit = f" [{item.unit}]" if item.unit else ""
-    option: dict[str, Any] = {
-        "help": f"{item.help}{unit} ({item.domain()})".replace("%", "%%"),
-        "metavar": "VALUE",
-    }
-    if item.type is bool:
-        option.update(nargs="?", const="true")
-    return option

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 from pathlib import Path
+from typing import Iterator
 
 import tensorflow as tf
 
+from zoolib.errors import StoreError
 
 # What `tf.summary.scalar` writes; that function itself needs the tensorboard package, which current
 # TensorFlow no longer brings along.
@@ -19,14 +23,33 @@ class Board:
     """Writes scalars, eagerly and from Python, so no summary op enters a compiled step."""
 
     def __init__(self, folder: Path) -> None:
-        self._writer = tf.summary.create_file_writer(str(folder))
+        self._folder = folder
+        with _writing(folder):
+            self._writer = tf.summary.create_file_writer(str(folder))
 
     def scalars(self, step: int, values: dict[str, float]) -> None:
-        """Write named numbers at a step."""
-        with self._writer.as_default():
+        """Write named numbers at a step.
+
+        Raises:
+            StoreError: if they cannot be written.
+        """
+        with _writing(self._folder), self._writer.as_default():
             for name, value in values.items():
                 tf.summary.write(name, tf.constant(value, tf.float32), step, _SCALAR)
 
     def close(self) -> None:
-        """Flush and close."""
-        self._writer.close()
+        """Flush and close; called when a run ends for whatever reason, so it only warns."""
+        try:
+            with _writing(self._folder):
+                self._writer.close()
+        except StoreError as error:
+            logging.getLogger("zoolib").warning(error)
+
+
+@contextlib.contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except tf.errors.OpError as error:
+        told = " ".join(error.message.split())
+        raise StoreError(f"{folder}: cannot be written: {told}") from error

@@ -55,7 +55,12 @@ def read_json(path: Path) -> Any:
 
 def sync_folder(folder: Path) -> None:
     """Make renames within a folder durable."""
-    handle = os.open(folder, os.O_RDONLY)
+    sync_file(folder)
+
+
+def sync_file(path: Path) -> None:
+    """Make what was written to a file durable."""
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ def restore(folder: Path, device: str = "auto") -> Any:
 
     run = RunFolder.open(folder)
     checkpoint, remarks = run.latest()
+    for remark in remarks:
+        logging.getLogger("zoolib").warning(remark)
     if checkpoint is None:
         raise StoreError(f"{folder}: expected a checkpoint, found none. {' '.join(remarks)}")
     session = open_session(device, run.env["precision"])

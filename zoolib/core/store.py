@@ -72,19 +72,24 @@ class RunFolder:
         stamp = time.strftime("%Y%m%d-%H%M%S")
         name = f"{config.model}-{config.preset}-s{config.seed}-{stamp}-{uuid.uuid4().hex[:6]}"
         folder = cls(Path(out).absolute() / name, config, checkpoints)
-        with files.writing(folder.path):
-            folder.path.mkdir(parents=True)
-            folder._checkpoints.mkdir(parents=True)
-        folder.lock()
-        files.write_json(folder.path / "env.json", env)
-        files.write_bytes(folder.path / "metrics.jsonl", b"")
         document = {
             "format": _FORMAT,
             "model": config.model,
             "checkpoints": checkpoints,
             "settings": config.to_dict(),
         }
-        files.write_json(folder.path / "config.json", document)  # last: now it counts as a run
+        try:
+            with files.writing(folder.path):
+                folder.path.mkdir(parents=True)
+                folder._checkpoints.mkdir(parents=True)
+            folder.lock()
+            files.write_json(folder.path / "env.json", env)
+            files.write_bytes(folder.path / "metrics.jsonl", b"")
+            files.write_json(folder.path / "config.json", document)  # last: now it counts as a run
+        except StoreError:
+            folder.unlock()
+            shutil.rmtree(folder.path, ignore_errors=True)
+            raise
         return folder
 
     @classmethod
@@ -168,17 +173,8 @@ class RunFolder:
         return path.stat().st_size if path.exists() else 0
 
     def rewind(self, checkpoint: Checkpoint | None) -> None:
-        """Cut the history back to a checkpoint (or to nothing).
-
-        Raises:
-            StoreError: if rows the checkpoint counted on are missing.
-        """
+        """Cut the history back to a checkpoint (or to nothing)."""
         path, length = self.path / "metrics.jsonl", checkpoint.metrics_bytes if checkpoint else 0
-        if self.metrics_bytes() < length:
-            raise StoreError(
-                f"{path}: has {self.metrics_bytes()} bytes, the checkpoint of step "
-                f"{checkpoint.step} belongs to {length}; rows were lost"
-            )
         with files.writing(path), path.open("ab") as file:
             file.truncate(length)
 
@@ -200,7 +196,9 @@ class RunFolder:
             "metrics_bytes": checkpoint.metrics_bytes,
             "sha256": {"arrays.npz": files.sha256(packed.getvalue())},
         }
+        manifest["sha256"]["manifest"] = _checksum(manifest)
         with files.writing(final):
+            files.sync_file(self.path / "metrics.jsonl")  # the rows this checkpoint counts on
             shutil.rmtree(temporary, ignore_errors=True)
             temporary.mkdir(parents=True)
             try:
@@ -217,13 +215,23 @@ class RunFolder:
         return final
 
     def latest(self) -> tuple[Checkpoint | None, list[str]]:
-        """The newest whole checkpoint, and remarks about damaged ones passed over."""
-        remarks = []
+        """The newest whole checkpoint whose rows of the history are there, and remarks.
+
+        Remarks tell of checkpoints passed over; the numbers are the same from any of them.
+        """
+        remarks, length = [], self.metrics_bytes()
         for path in self._steps():
             try:
-                return read_checkpoint(path), remarks
+                checkpoint = read_checkpoint(path)
             except DamagedCheckpoint as error:
                 remarks.append(f"{error}; using the one before")
+                continue
+            if checkpoint.metrics_bytes <= length:
+                return checkpoint, remarks
+            remarks.append(
+                f"{self.path / 'metrics.jsonl'}: has {length} bytes, the checkpoint of step "
+                f"{checkpoint.step} belongs to {checkpoint.metrics_bytes}; using the one before"
+            )
         return None, remarks
 
     def _steps(self) -> list[Path]:
@@ -242,6 +250,10 @@ class RunFolder:
         return files.read_json(path) if path.exists() else None
 
 
+def _checksum(manifest: dict[str, Any]) -> str:
+    return files.sha256(json.dumps(manifest, sort_keys=True).encode())
+
+
 def read_checkpoint(path: Path) -> Checkpoint:
     """Read and verify one checkpoint folder; nothing is ever unpickled.
 
@@ -251,8 +263,13 @@ def read_checkpoint(path: Path) -> Checkpoint:
     try:
         manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
         content = (path / "arrays.npz").read_bytes()
-        if files.sha256(content) != manifest["sha256"]["arrays.npz"]:
-            raise DamagedCheckpoint(f"{path}: damaged, arrays.npz does not match its checksum")
+        told = manifest["sha256"]
+        for name, found in (
+            ("manifest", _checksum({**manifest, "sha256": {"arrays.npz": told["arrays.npz"]}})),
+            ("arrays.npz", files.sha256(content)),
+        ):
+            if told[name] != found:
+                raise DamagedCheckpoint(f"{path}: damaged, {name} does not match its checksum")
         with np.load(io.BytesIO(content), allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
         return Checkpoint(
@@ -261,5 +278,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
             pending={k[8:]: v for k, v in arrays.items() if k.startswith("pending/")},
             metrics_bytes=int(manifest["metrics_bytes"]),
         )
+    except DamagedCheckpoint:
+        raise
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise DamagedCheckpoint(f"{path}: damaged, {error}") from error

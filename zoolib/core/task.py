@@ -29,11 +29,13 @@ class Task(tf.Module, abc.ABC):
         session: the open device; offers `compile`, `matmul`, `all_reduce`.
         terms: names of what a step returns.
         headline, lower_is_better: the metric by which runs compare, and its direction.
+        mixed_tolerance: relative difference of the headline that mixed precision may make.
     """
 
     terms: tuple[str, ...] = ("loss",)
     headline: str = "loss"
     lower_is_better: bool = True
+    mixed_tolerance: float = 0.05
 
     def __init__(self, config: Config, session: Session) -> None:
         super().__init__(name=type(self).__name__)

