@@ -64,7 +64,9 @@ def paired(runs: list[dict[str, Any]], better: str, worse: str) -> dict[str, Any
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--preset", default="paper")
     parser.add_argument("--variants", nargs="+", default=["maml", "tnet", "mtnet"])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
@@ -85,7 +87,7 @@ def main() -> None:
     document = {
         "command": f"python benchmarks/mtnet_quality.py --preset {arguments.preset}",
         "commit": commit.stdout.strip(),
-        "machine": f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}",
+        "machine": f"{os.cpu_count()} cores, Python {platform.python_version()}",
         "pairs": pairs,
         "runs": runs,
     }

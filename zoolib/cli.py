@@ -11,8 +11,9 @@ import json
 import math
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Sequence
+from typing import Any
 
 import zoolib
 from zoolib.cli_options import Parser, train_parser

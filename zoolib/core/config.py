@@ -185,7 +185,7 @@ class Config:
     def translate(self, values: dict[str, Any]) -> dict[str, Any]:
         """Turn seed-document settings that are no single field into fields; models override it.
 
-        ``values`` has folded names (:func:`normal_name`); what is not given keeps this config's value.
+        ``values`` has folded names (:func:`normal_name`); what is not given stays as it is.
         """
         return values
 

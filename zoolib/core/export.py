@@ -56,7 +56,9 @@ def _onnx(concrete: Any) -> bytes:
     try:
         import tf2onnx
     except ImportError:
-        raise ConfigError("format: onnx needs the package tf2onnx (pip install 'zoolib[export]')") from None
+        raise ConfigError(
+            "format: onnx needs the package tf2onnx (pip install 'zoolib[export]')"
+        ) from None
     from zoolib.runtime import compat
 
     frozen = compat.freeze(concrete)

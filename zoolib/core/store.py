@@ -6,8 +6,8 @@
     env.json         versions, device        summary.json     final metrics, timings (when finished)
     checkpoints/…    the last few states     tensorboard/     the same numbers for TensorBoard
 
-Rows hold no timings, so the file of an interrupted and resumed run equals, byte for byte, that of an
-uninterrupted one.
+Rows hold no timings, so the file of an interrupted and resumed run equals, byte for byte, that of
+an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -164,7 +164,9 @@ class RunFolder:
             except ValueError:
                 if number == len(lines):
                     break
-                raise StoreError(f"{path}:{number}: expected a JSON row, got {line[:60]!r}") from None
+                raise StoreError(
+                    f"{path}:{number}: expected a JSON row, got {line[:60]!r}"
+                ) from None
         return rows
 
     def metrics_bytes(self) -> int:

@@ -1,8 +1,8 @@
 """The protocol between the loop and a method: what a task must offer.
 
-A task holds variables and says what one training step does with them. It knows nothing of devices,
-logs, checkpoints or widgets. Randomness reaches it as data: `draws` for steps i..j is a pure function
-of (seed, step), so a run can be cut anywhere and goes on with the same numbers.
+A task holds variables and says what one training step does with them. It knows nothing of
+devices, logs, checkpoints or widgets. Randomness reaches it as data: `draws` for steps i..j is a
+pure function of (seed, step), so a run can be cut anywhere and goes on with the same numbers.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Task(tf.Module, abc.ABC):
         """Metrics on the held-out set, by name; the same numbers whenever the variables are."""
 
     def state(self) -> dict[str, tf.Variable]:
-        """Everything a checkpoint needs, by stable name; by default every variable of the module."""
+        """What a checkpoint needs, by stable name; by default every variable of the module."""
         return {v.name.split(":")[0]: v for v in self.variables}
 
     @abc.abstractmethod

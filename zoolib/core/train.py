@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
-from typing import Any, Generator, Iterable, Iterator
+from typing import Any
 
 from zoolib.core.config import Config
 from zoolib.core.events import Event, Finished, Started, Stepped

@@ -6,7 +6,7 @@ derivatives come out right, second derivatives do not. Meta-learning needs both.
 
 from __future__ import annotations
 
-from typing import Sequence
+from collections.abc import Sequence
 
 import tensorflow as tf
 

@@ -26,7 +26,9 @@ def windows(images: tf.Tensor, window: int = 3, stride: int = 1) -> tf.Tensor:
     padded = tf.pad(images, [(0, 0), *pads, (0, 0)])
     rows, columns = -(-height // stride), -(-width // stride)
     parts = [
-        padded[:, i : i + (rows - 1) * stride + 1 : stride, j : j + (columns - 1) * stride + 1 : stride]
+        padded[
+            :, i : i + (rows - 1) * stride + 1 : stride, j : j + (columns - 1) * stride + 1 : stride
+        ]
         for i in range(window)
         for j in range(window)
     ]

@@ -6,7 +6,8 @@ import contextlib
 import dataclasses
 import importlib.util
 import threading
-from typing import Any, Callable, Iterator, Sequence
+from collections.abc import Sequence
+from typing import Any, Callable
 
 from zoolib.errors import DeviceError
 
@@ -46,7 +47,7 @@ def devices() -> list[Device]:
             Device("gpu:0", "gpu", GENERIC["gpu"], False, "TensorFlow sees no GPU on this machine")
         )
     found += [
-        Device(f"npu:{number}", "npu", tuple(npu.PRECISIONS), available, "" if available else why)
+        Device(f"npu:{number}", "npu", npu.offered(), available, "" if available else why)
         for number, available, why in npu.probe()
     ]
     return found
@@ -182,21 +183,19 @@ def open_session(
     from zoolib.runtime.precision import check_precision
 
     with _lock:
-        if _open is not None and _open.device.kind == "npu":
-            if device in ("auto", "npu", _open.device.name) and precision == _open.precision:
-                return _open
-            raise DeviceError(
-                f"device: {_open.device.name} is open at {_open.precision} and cannot be exchanged "
-                f"for {device} at {precision} in this process; restart the kernel to change"
-            )
         chosen = find_device(device)
-        check_precision(precision, chosen.name, chosen.precisions)
+        if _open is not None and _open.npu is not None and chosen.kind != "npu":
+            raise DeviceError(
+                f"device: {_open.device.name} is open and cannot be exchanged for {chosen.name} in "
+                "this process; restart the kernel to change"
+            )
         handle = None
         if chosen.kind == "npu":
-            from zoolib.runtime import npu
-
-            number = int(chosen.name.partition(":")[2])
-            handle = npu.open_npu(number, precision, options or npu.NpuOptions())
+            handle = _open_npu(device, chosen, precision, options)
+            if _open is not None and _open.npu is handle:
+                return _open
+        else:
+            check_precision(precision, chosen.name, chosen.precisions)
         compat.quiet()
         if small_dense and chosen.kind == "cpu":
             compat.one_thread()
@@ -204,8 +203,10 @@ def open_session(
         return _open
 
 
-@contextlib.contextmanager
-def placed(session: Session) -> Iterator[Session]:
-    """Enter a session's placement."""
-    with session.placement():
-        yield session
+def _open_npu(asked: str, chosen: Device, precision: str, options: Any) -> Any:
+    """The adapter's device; its number is left to the environment unless the user named one."""
+    from zoolib.runtime import npu
+
+    named = str(asked).strip().lower().startswith("npu:")
+    number = int(chosen.name.partition(":")[2]) if named else None
+    return npu.open_npu(number, precision, options or npu.NpuOptions())

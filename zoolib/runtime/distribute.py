@@ -1,12 +1,12 @@
 """Data parallelism behind one thin interface: rank, size, all_reduce, broadcast, shard.
 
-The training step calls `all_reduce` unconditionally; on one device it is the identity. On an NPU the
-adapter's collectives stand behind the same names (`zoolib.runtime.npu.Npu`).
+The training step calls `all_reduce` unconditionally; on one device it is the identity. On an NPU
+the adapter's collectives stand behind the same names (`zoolib.runtime.npu.Npu`).
 """
 
 from __future__ import annotations
 
-from typing import Sequence
+from collections.abc import Sequence
 
 import tensorflow as tf
 

@@ -106,12 +106,12 @@ class Progress:
         told = f"{left:.0f} s" if left < 90 else f"{left / 60:.0f} min"
         return f"{self.rate:,.3g} steps/s".replace("e+03", "k") + f", about {told} left"
 
-    def table(self, rows: int = 12) -> str:
-        """The newest rows as an HTML table."""
+    def table(self, rows: int = 12, columns: int = 8) -> str:
+        """The newest rows as an HTML table; of a long evaluation the first columns."""
         shown = self.history[-rows:]
         if not shown:
             return "<p>no numbers yet</p>"
-        names = list(dict.fromkeys(name for row in shown for name in row))
+        names = list(dict.fromkeys(name for row in shown for name in row))[:columns]
         head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in names)
         body = "".join(
             "<tr>" + "".join(f"<td>{_cell(name, row.get(name))}</td>" for name in names) + "</tr>"

@@ -35,8 +35,15 @@ class MTNetConfig(Config):
     model = "mtnet"
     translated = ("use_T", "use_M", "share_M")
     meaningless = (
-        "platform", "obs_dir", "train", "log", "debug", "test_set", "test_iter",
-        "train_update_batch_size", "train_update_lr",
+        "platform",
+        "obs_dir",
+        "train",
+        "log",
+        "debug",
+        "test_set",
+        "test_iter",
+        "train_update_batch_size",
+        "train_update_lr",
     )
 
     iterations: int = setting(
@@ -49,7 +56,7 @@ class MTNetConfig(Config):
     )
     datasource: str = setting(
         "sinusoid",
-        "Family of tasks; glyphs are generated characters in Omniglot's form, the last two need image "
+        "Family of tasks; glyphs are generated in Omniglot's form, the last two need image "
         "folders in data_dir.",
         choices=("sinusoid", "polynomial", "glyphs", "omniglot", "miniimagenet"),
     )
@@ -74,7 +81,9 @@ class MTNetConfig(Config):
     update_lr: float = setting(0.01, "Step size of the inner loop (alpha).", low=0.0, high=1e4)
     meta_lr: float = setting(0.001, "Adam's step size in the outer loop (beta).", low=0.0, high=1e4)
     num_updates: int = setting(1, "Inner gradient steps in training.", unit="steps", low=1, high=50)
-    dim_hidden: int = setting(40, "Width of the regression network.", unit="units", low=1, high=4096)
+    dim_hidden: int = setting(
+        40, "Width of the regression network.", unit="units", low=1, high=4096
+    )
     poly_order: int = setting(1, "Order of the polynomial tasks.", low=0, high=10)
     num_classes: int = setting(
         5, "Classes per task (ways), images only.", unit="classes", low=2, high=100
@@ -109,7 +118,9 @@ class MTNetConfig(Config):
         choices=("none", "oracle"),
         advanced=True,
     )
-    temp: float = setting(1.0, "Temperature of the mask's relaxation (tau).", low=1e-3, advanced=True)
+    temp: float = setting(
+        1.0, "Temperature of the mask's relaxation (tau).", low=1e-3, advanced=True
+    )
     logit_init: float = setting(
         0.0, "Initial mask logit of shared masks.", low=-50, high=50, advanced=True
     )
@@ -176,7 +187,7 @@ class MTNetConfig(Config):
 
     @property
     def small_dense(self) -> bool:
-        """Regression networks are small dense products, tens of times faster in one compiled loop."""
+        """Regression networks are small dense products: one compiled loop pays off."""
         return not self.images
 
     def translate(self, values: dict[str, Any]) -> dict[str, Any]:
@@ -241,15 +252,13 @@ def folder_name(config: MTNetConfig) -> str:
 
 
 def smoke() -> MTNetConfig:
-    """`zoolib train mtnet --preset smoke`: 10 s, nearly all compilation; the loss falls by a third."""
+    """`zoolib train mtnet --preset smoke`: 10 s, nearly all compilation; the loss falls."""
     return MTNetConfig(iterations=300, report_every=50, checkpoint_every=100, test_tasks=60)
 
 
 def tutorial() -> MTNetConfig:
-    """`zoolib train mtnet`: 15 s on two CPU cores; query MSE about 1.0 after one step (MAML 1.4)."""
-    return MTNetConfig(
-        iterations=5000, meta_batch_size=8, report_every=100, checkpoint_every=1000
-    )
+    """`zoolib train mtnet`: 15 s on two cores; MSE about 1.0 after one step."""
+    return MTNetConfig(iterations=5000, meta_batch_size=8, report_every=100, checkpoint_every=1000)
 
 
 def paper() -> MTNetConfig:
@@ -258,7 +267,7 @@ def paper() -> MTNetConfig:
 
 
 def long() -> MTNetConfig:
-    """`zoolib train mtnet --preset long`: 13 minutes, fifty times the seed's steps, decaying rate."""
+    """`zoolib train mtnet --preset long`: 13 minutes, fifty times the steps."""
     return MTNetConfig(
         iterations=3_000_000,
         meta_lr_decay="cosine",

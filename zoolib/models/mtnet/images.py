@@ -42,7 +42,10 @@ class ImageSource:
         shots = shots or self.config.shots
         if shots not in self._test:
             sampler = self._sampler(self._held_out, shots, self.config.eval_split)
-            self._test[shots] = (fixed_episodes(sampler, self.config.test_tasks).index, self._held_out)
+            self._test[shots] = (
+                fixed_episodes(sampler, self.config.test_tasks).index,
+                self._held_out,
+            )
         index, classes = self._test[shots]
         return gather(classes.images, {name: values[places] for name, values in index.items()})
 
@@ -62,7 +65,9 @@ def _classes(config: MTNetConfig) -> tuple[ImageClasses, ImageClasses]:
     """Training classes, and those of the split evaluated on."""
     folder, minimum = Path(config.data_dir) / config.datasource, config.shots + config.queries
     if config.datasource == "miniimagenet":
-        parts = [load_miniimagenet(folder, s, minimum=minimum) for s in ("train", config.eval_split)]
+        parts = [
+            load_miniimagenet(folder, s, minimum=minimum) for s in ("train", config.eval_split)
+        ]
         return parts[0], parts[1]
     if config.datasource == "omniglot":
         split = split_omniglot(load_omniglot(folder, minimum=minimum))

@@ -7,7 +7,7 @@ sigmoid(zeta), relaxed mask = sigmoid((zeta + noise) / tau). Forward hard, backw
 
 from __future__ import annotations
 
-from typing import Sequence
+from collections.abc import Sequence
 
 import tensorflow as tf
 

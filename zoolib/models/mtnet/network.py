@@ -8,7 +8,7 @@ of windows with kernels, so that a batch of tasks with kernels of their own is o
 from __future__ import annotations
 
 import dataclasses
-from typing import Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Sequence
+from collections.abc import Sequence
+from typing import Any, Callable
 
 import numpy as np
 import tensorflow as tf
@@ -76,7 +77,9 @@ class MTNet(Task):
         """Masks in the shapes of theta's entries."""
         return spread(masks, self.config.share_M, [len(w.shape) for w in self.network.theta])
 
-    def noise(self, purpose: str, steps: range, tasks: int, updates: int | None = None) -> np.ndarray:
+    def noise(
+        self, purpose: str, steps: range, tasks: int, updates: int | None = None
+    ) -> np.ndarray:
         """Mask noise, float32 [steps, inner steps (1 if shared), tasks, logits]."""
         inner = 1 if self.config.share_M else updates or self.config.num_updates
         logits = sum(z.shape.num_elements() for z in self.network.zeta)
@@ -107,7 +110,9 @@ class MTNet(Task):
         """theta <- theta - alpha M * grad L_support(theta; T), each task by itself."""
         with tf.GradientTape() as tape:
             tape.watch(theta)
-            losses = self.loss(theta, batch, "support")  # [B]: the sum's gradient is each task's own
+            losses = self.loss(
+                theta, batch, "support"
+            )  # [B]: the sum's gradient is each task's own
         gradients = tape.gradient(losses, theta)
         if self.config.first_order:
             gradients = [tf.stop_gradient(g) for g in gradients]
@@ -142,7 +147,9 @@ class MTNet(Task):
         gradients, overflow = self.loss_scale.unscale(gradients)
         gradients = self.session.all_reduce(gradients)
         if self.config.clip:
-            gradients = [tf.clip_by_value(g, -self.config.clip, self.config.clip) for g in gradients]
+            gradients = [
+                tf.clip_by_value(g, -self.config.clip, self.config.clip) for g in gradients
+            ]
         if overflow is not None:
             skip = overflow if skip is None else tf.logical_or(skip, overflow)
         self.optimizer.apply(gradients, beta, skip)
@@ -157,7 +164,7 @@ class MTNet(Task):
         self.meta_update(gradients, batch["beta"], batch["pretraining"])
 
     def evaluate(self, shots: int | None = None) -> dict[str, float]:
-        """Query error on the stored test tasks after 0, 1, 2, 5, 10 inner steps; see `evaluation`."""
+        """Query error on the stored test tasks after 0 to 10 steps; see `evaluation`."""
         return evaluation.evaluate(self, shots)
 
     def checkpoint_folder(self) -> str:
