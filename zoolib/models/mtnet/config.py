@@ -262,7 +262,16 @@ def tutorial() -> MTNetConfig:
 
 
 def paper() -> MTNetConfig:
-    """`zoolib train mtnet --preset paper`: half a minute; the seed's run, query MSE about 0.55."""
+    """`zoolib train mtnet --preset paper`: half a minute; query MSE about 0.51 after one step.
+
+    The published setting with one deviation: the meta step size decays, because at a constant one
+    the error of the last iterate wanders by 0.03 from checkpoint to checkpoint.
+    """
+    return dataclasses.replace(seed(), meta_lr_decay="cosine")
+
+
+def seed() -> MTNetConfig:
+    """`zoolib train mtnet --preset seed`: half a minute; the seed document's run, about 0.56."""
     return MTNetConfig(iterations=60000, report_every=500, checkpoint_every=5000)
 
 
@@ -276,4 +285,4 @@ def long() -> MTNetConfig:
     )
 
 
-PRESETS = {"smoke": smoke, "tutorial": tutorial, "paper": paper, "long": long}
+PRESETS = {"smoke": smoke, "tutorial": tutorial, "paper": paper, "seed": seed, "long": long}
