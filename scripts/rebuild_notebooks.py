@@ -49,11 +49,22 @@ def normalise(notebook: nbformat.NotebookNode) -> None:
         cell.metadata = nbformat.from_dict({k: v for k, v in cell.metadata.items() if k == "tags"})
         if cell.cell_type != "code":
             continue
-        cell.outputs = [o for o in cell.outputs if o.get("name") != "stderr"]
+        cell.outputs = joined([o for o in cell.outputs if o.get("name") != "stderr"])
         for output in cell.outputs:
             if "data" in output:
                 output.data.pop(VIEW, None)
                 output.metadata = nbformat.from_dict({})
+
+
+def joined(outputs: list) -> list:
+    """Neighbouring pieces of printed text as one: where a kernel flushes is a matter of chance."""
+    merged: list = []
+    for output in outputs:
+        if output.output_type == "stream" and merged and merged[-1].output_type == "stream":
+            merged[-1].text += output.text
+        else:
+            merged.append(output)
+    return merged
 
 
 if __name__ == "__main__":

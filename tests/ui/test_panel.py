@@ -325,6 +325,8 @@ def test_numbers_behind_the_picture(make):
     table = panel.display.rows.value
     assert "last 12 of 40 rows" in table and '<th scope="col">query_mse</th>' in table
     assert "<td>400</td><td>0.25</td><td>0.5</td>" in table
+    panel._progress.history[-1].update({f"metric_{n}": 1.0 for n in range(30)})
+    assert panel._progress.table().count("<th ") == 8
     assert panel.display.table.titles == ("Numbers behind the picture",)
     assert panel.display.table.selected_index is None
 
