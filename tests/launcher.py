@@ -1,7 +1,7 @@
-"""Starts `zoolib` command lines as real processes, without paying for TensorFlow's import each time.
+"""Starts `zoolib` command lines as real processes, without importing TensorFlow each time.
 
-One process imports everything and forks a child per command; TensorFlow starts no threads before its
-first operation, which only children run. Reads one JSON object per line on standard input.
+One process imports everything and forks a child per command; TensorFlow starts no threads before
+its first operation, which only children run. Reads one JSON object per line on standard input.
 """
 
 from __future__ import annotations

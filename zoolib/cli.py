@@ -181,7 +181,7 @@ def _wanted(spec: Any, options: argparse.Namespace) -> tuple[Any, str | None]:
 
 
 def _unfinished(model: str, out: Path, config: Any) -> str | None:
-    """The newest unfinished run of a model under ``out``, with the settings of ``config`` if given."""
+    """The newest unfinished run of a model under ``out``; with these settings, if given."""
     from zoolib.core.store import RunFolder
 
     places = [p.parent for p in out.glob(f"{model}-*/config.json")]

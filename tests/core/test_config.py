@@ -107,7 +107,9 @@ def test_replace_knows_every_spelling_and_refuses_the_rest(line):
     assert config.replace(**{"Train-Steps": "7"}).iterations == 7
     assert config.replace(double_width=True).width == 6
     assert config.replace() == config
-    with pytest.raises(ConfigError, match="iterations: given twice, the second time as train_steps"):
+    with pytest.raises(
+        ConfigError, match="iterations: given twice, the second time as train_steps"
+    ):
         config.replace(iterations=3, train_steps=4)
     with pytest.raises(ConfigError, match=r"widht: not a setting of line; did you mean width\?"):
         config.replace(widht=4)

@@ -87,7 +87,9 @@ def test_a_failed_save_leaves_nothing_and_the_old_ones(folder, monkeypatch):
 
 def test_rows_the_newest_checkpoint_counts_on_are_durable_before_it(folder, monkeypatch):
     synced = []
-    monkeypatch.setattr(files, "sync_file", lambda path: synced.append((path.name, os.listdir(place))))
+    monkeypatch.setattr(
+        files, "sync_file", lambda path: synced.append((path.name, os.listdir(place)))
+    )
     place = folder.path / "ck" / "deep"
     folder.save(checkpoint(1))
     assert synced[0] == ("metrics.jsonl", [])

@@ -78,6 +78,8 @@ def test_only_consecutive_steps():
 
 
 def test_generators_repeat_themselves():
-    first, again, other = (generator(*key).standard_normal(5) for key in ((1, "w"), (1, "w"), (2, "w")))
+    first, again, other = (
+        generator(*key).standard_normal(5) for key in ((1, "w"), (1, "w"), (2, "w"))
+    )
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, other)

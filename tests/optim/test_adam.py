@@ -80,7 +80,11 @@ def test_adam_is_tensorflow_1s_own():
 
 def test_the_tolerance_tells_other_formulas_apart():
     exact = formula(0.9, 0.999, 1e-8)
-    for other in (formula(0.9, 0.999, 1e-7), formula(0.9, 0.9991, 1e-8), formula(0.901, 0.999, 1e-8)):
+    for other in (
+        formula(0.9, 0.999, 1e-7),
+        formula(0.9, 0.9991, 1e-8),
+        formula(0.901, 0.999, 1e-8),
+    ):
         assert max(np.abs(a - b).max() for a, b in zip(exact, other)) > 1e-4
 
 

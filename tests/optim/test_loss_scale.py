@@ -54,7 +54,9 @@ def session_and_engine(kind: str):
 both = pytest.mark.parametrize("kind", ["finite check", "saturating"])
 
 
-def train(kind: str, mode: str, value: float, slopes: list[float], compiled: bool = True, **options):
+def train(
+    kind: str, mode: str, value: float, slopes: list[float], compiled: bool = True, **options
+):
     """Minimise slope * w with the scaled gradient in half precision.
 
     Returns:
@@ -76,7 +78,11 @@ def train(kind: str, mode: str, value: float, slopes: list[float], compiled: boo
     for slope in slopes:
         gradient = call(tf.constant(slope)).numpy()
         state = [v.numpy().item() for v in (w, adam.first[0], adam.second[0], adam.count)]
-        told = [getattr(scale, n).numpy().item() for n in ("value", "skipped")] if mode != "none" else []
+        told = (
+            [getattr(scale, n).numpy().item() for n in ("value", "skipped")]
+            if mode != "none"
+            else []
+        )
         history.append((state, told, gradient.item()))
     return history
 
@@ -128,7 +134,9 @@ def test_without_scaling_nothing_is_added():
 
 
 def test_other_modes_are_refused():
-    with pytest.raises(ValueError, match="loss_scale: expected none, static or dynamic, got 'auto'"):
+    with pytest.raises(
+        ValueError, match="loss_scale: expected none, static or dynamic, got 'auto'"
+    ):
         LossScale("auto", 1.0, lambda gradients: None)
 
 

@@ -16,7 +16,9 @@ def test_constant():
 def test_cosine_falls_from_the_start_to_zero_along_half_a_wave():
     found = schedule("cosine", 0.2, range(0, 101), 100)
     assert found[0] == np.float32(0.2) and found[-1] == 0.0
-    assert found[50] == pytest.approx(0.1) and found[25] == pytest.approx(0.1 * (1 + math.sqrt(0.5)))
+    assert found[50] == pytest.approx(0.1) and found[25] == pytest.approx(
+        0.1 * (1 + math.sqrt(0.5))
+    )
     assert np.all(np.diff(found) < 0)
 
 

@@ -82,16 +82,11 @@ def test_a_precision_the_device_cannot_do_opens_nothing():
 
 
 def test_an_open_npu_cannot_be_exchanged(monkeypatch):
-    class Handle(SingleProcess):
-        saturates = True
-
-    opened = Session(NPUS[0], "allow_mix_precision", Handle())
+    opened = Session(NPUS[0], "allow_mix_precision", SingleProcess())
     monkeypatch.setattr(device, "_open", opened)
-    for name in ("auto", "npu", "npu:0"):
-        assert open_session(name, "allow_mix_precision") is opened
-    for name, precision in (("cpu", "float32"), ("npu:1", "allow_mix_precision"), ("npu", "float32")):
-        with pytest.raises(DeviceError, match="restart the kernel to change"):
-            open_session(name, precision)
+    with pytest.raises(DeviceError, match="npu:0 is open and cannot be exchanged for cpu in this"):
+        open_session("cpu")
+    assert device.current() is opened
 
 
 def test_the_kind_of_loop_a_device_profits_from():

@@ -15,8 +15,8 @@ _ABSENT = "-"
 def compare(folders: Sequence[str | Path]) -> str:
     """A plain-text table with one column per run.
 
-    Rows are first the settings, the device and the precision that are not the same in all runs, then
-    every final metric; a metric with a ``_ci95`` beside it is shown as mean +- half-width.
+    Rows are first the settings, device and precision that are not the same in all runs, then every
+    final metric; a metric with a ``_ci95`` beside it is shown as mean +- half-width.
 
     Raises:
         StoreError: if a folder is not a run folder.

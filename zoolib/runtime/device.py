@@ -75,11 +75,11 @@ def find_device(name: str) -> Device:
     wanted = str(name).strip().lower()
     if wanted == "auto":
         return max(usable, key=lambda d: ("cpu", "gpu", "npu").index(d.kind))
-    for device in known:
-        if wanted in (device.name, device.kind):
-            if device.available:
-                return device
-            raise DeviceError(f"device: {device.name} is not available: {device.reason}")
+    meant = [d for d in known if wanted in (d.name, d.kind)]
+    for device in sorted(meant, key=lambda d: not d.available):  # of a kind, one that is free
+        if device.available:
+            return device
+        raise DeviceError(f"device: {device.name} is not available: {device.reason}")
     names = ", ".join(["auto", *(d.name for d in usable)])
     raise DeviceError(f"device: expected one of {names}, got {name!r}")
 

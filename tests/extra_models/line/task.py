@@ -70,4 +70,3 @@ class Exported(tf.Module):
 
     def signatures(self):
         return {"serve": self.serve.get_concrete_function()}
-

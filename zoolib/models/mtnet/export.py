@@ -50,27 +50,27 @@ class Exported(tf.Module):
             losses.append(self._loss(theta, batch, "support"))
         return theta, tf.concat(losses, axis=0)
 
-    def _adapt(self, support_x: tf.Tensor, support_y: tf.Tensor) -> dict:
+    def _adapt(self, support_x: tf.Tensor, support_y: tf.Tensor) -> tf.Tensor:
         start = self.network.tasks_own(1)
         theta, losses = self._steps(start, support_x, support_y, self._updates)
         for variable, value in zip(self.fast, theta):
             variable.assign(value)
-        return {"support_loss": losses}
+        return losses
 
-    def _adapt_more(self, support_x: tf.Tensor, support_y: tf.Tensor) -> dict:
+    def _adapt_more(self, support_x: tf.Tensor, support_y: tf.Tensor) -> tf.Tensor:
         start = [tf.identity(w) for w in self.fast]
         theta, losses = self._steps(start, support_x, support_y, 1)
         for variable, value in zip(self.fast, theta):
             variable.assign(value)
-        return {"support_loss": losses}
+        return losses
 
-    def _predict(self, x: tf.Tensor) -> dict:
-        return {"prediction": self._forward([tf.identity(w) for w in self.fast], x)}
+    def _predict(self, x: tf.Tensor) -> tf.Tensor:
+        return self._forward([tf.identity(w) for w in self.fast], x)
 
-    def _serve(self, support_x: tf.Tensor, support_y: tf.Tensor, x: tf.Tensor) -> dict:
+    def _serve(self, support_x: tf.Tensor, support_y: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
         start = self.network.tasks_own(1)
         theta, _ = self._steps(start, support_x, support_y, self._updates)
-        return {"prediction": self._forward(theta, x)}
+        return self._forward(theta, x)
 
     def _forward(self, theta: list, x: tf.Tensor) -> tf.Tensor:
         return self.network(theta, self._inputs_of(x[None]))[0]
