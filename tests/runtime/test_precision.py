@@ -36,8 +36,8 @@ def test_emulated_products_round_the_inputs_and_sum_in_float32(precision):
 def test_lowered_products_come_back_in_float32(precision):
     found = Autocast(precision, emulate=False).matmul(tf.constant(A), tf.constant(B))
     assert found.dtype == tf.float32
-    error = np.abs(found - EXACT).max()  # the sum may be rounded too
-    assert 1e-5 < error < 4 * np.abs(EXACT).max() * LAST_BIT[precision]
+    error = np.abs(found - EXACT).max()  # TensorFlow 2.6 on a CPU sums 64 terms in half precision
+    assert 1e-5 < error < 12 * np.abs(EXACT).max() * LAST_BIT[precision]
 
 
 @pytest.mark.parametrize("precision", ["float32", "allow_mix_precision"])

@@ -12,7 +12,7 @@ def mean_squared_error(prediction: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
 
 def cross_entropy(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
     """Summed cross-entropy of a task's examples; logits [B, N, C], integer labels [B, N]."""
-    one_hot = tf.one_hot(labels, logits.shape[-1], dtype=tf.float32)
+    one_hot = tf.one_hot(labels, logits.shape[-1], dtype=logits.dtype)
     return -tf.reduce_sum(one_hot * tf.nn.log_softmax(logits), [1, 2])
 
 

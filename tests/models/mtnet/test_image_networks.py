@@ -161,7 +161,7 @@ def test_batch_norm_uses_the_statistics_of_the_set_at_hand(patterns, build, refe
 
 
 def test_evaluation_of_image_tasks(patterns, build):
-    settings = dict(OMNIGLOT, num_filters=4, test_tasks=4, test_updates=1, update_lr=0.1)
+    settings = dict(OMNIGLOT, num_filters=8, test_tasks=24, test_updates=1, update_lr=0.1)
     metrics = build(**settings, variant="mtnet_full").evaluate()
     names = [
         f"{m}query_accuracy_step_{j}" for m in ("", "expected_", "thresholded_") for j in range(2)

@@ -15,7 +15,7 @@ import tensorflow as tf
 def straight_through(zeta: tf.Tensor, noise: tf.Tensor, tau: float) -> tf.Tensor:
     """Sampled masks: 0 or 1 going forward, the relaxation's gradient going backward."""
     soft = tf.sigmoid((zeta + noise) / tau)
-    hard = tf.cast(zeta + noise > 0.0, tf.float32)
+    hard = tf.cast(zeta + noise > 0.0, soft.dtype)
     return soft + tf.stop_gradient(hard - soft)
 
 

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
+from zoolib.data.draws import generator
 from zoolib.models.mtnet.config import MTNetConfig
 from zoolib.nn import initialise
 from zoolib.nn.normalise import standardise
@@ -43,7 +44,6 @@ class Layer:
     pool: bool = False
     last: bool = False
     mean: bool = False
-    features: tuple[int, ...] = ()
 
     @property
     def units(self) -> int:
@@ -62,14 +62,12 @@ def layers_of(config: MTNetConfig, inputs: int) -> list[Layer]:
     stack, before = [], channels
     for _ in range(4):
         after = side // 2 if config.max_pool else -(-side // 2)
-        shown = (side, side) if config.max_pool else (after, after)
         stack.append(
             Layer(
                 (3, 3, before, config.num_filters),
                 std=0.0,
                 stride=1 if config.max_pool else 2,
                 pool=config.max_pool,
-                features=(*shown, config.num_filters),
             )
         )
         side, before = after, config.num_filters
@@ -82,10 +80,7 @@ def layers_of(config: MTNetConfig, inputs: int) -> list[Layer]:
 
 def _dense(sizes: list[int]) -> list[Layer]:
     last = len(sizes) - 2
-    return [
-        Layer((sizes[i], sizes[i + 1]), last=i == last, features=(sizes[i + 1],))
-        for i in range(last + 1)
-    ]
+    return [Layer((sizes[i], sizes[i + 1]), last=i == last) for i in range(last + 1)]
 
 
 class Network(tf.Module):
@@ -102,7 +97,7 @@ class Network(tf.Module):
         super().__init__(name="network")
         self.config, self._matmul = config, session.matmul
         self.layers = layers_of(config, inputs)
-        source = _source(config)
+        source = generator(config.seed, "mtnet/initial weights")
         self.theta, self.T, self.zeta = [], [], []
         self.scale, self.offset = [], []
         for number, layer in enumerate(self.layers, 1):
@@ -125,12 +120,13 @@ class Network(tf.Module):
         elif config.use_M:
             std = 0.01 if len(layer.weight) == 4 else 0.1
             for letter, value in (("W", weight), ("b", bias)):
-                drawn = initialise.truncated_normal(source, value.shape, std)
+                # A stream of their own: the weights are those of every other variant.
+                logits = generator(config.seed, f"mtnet/initial logits {letter}{number}")
+                drawn = initialise.truncated_normal(logits, value.shape, std)
                 self.zeta.append(_variable(drawn, f"zeta_{letter}{number}"))
         if config.norm == "layer_norm" and not layer.last:
-            self.scale.append(_variable(np.ones(layer.features), f"scale{number}"))
-            self.offset.append(_variable(np.zeros(layer.features), f"offset{number}"))
-        elif config.norm == "batch_norm" and not layer.last:
+            self.scale.append(_variable(np.ones(units), f"scale{number}"))
+        if config.norm != "none" and not layer.last:
             self.offset.append(_variable(np.zeros(units), f"offset{number}"))
 
     def tasks_own(self, tasks: int) -> list[tf.Tensor]:
@@ -189,12 +185,6 @@ class Network(tf.Module):
             whitened = standardise(x, list(range(2, len(x.shape))), 1e-12)
             return whitened * self.scale[place] + self.offset[place]
         return x
-
-
-def _source(config: MTNetConfig) -> np.random.Generator:
-    from zoolib.data.draws import generator
-
-    return generator(config.seed, "mtnet/initial weights")
 
 
 def _variable(value: np.ndarray, name: str) -> tf.Variable:

@@ -44,7 +44,7 @@ class MTNet(Task):
         )
         if config.pretrain_iterations:
             self.pretrainer = Adam(list(self.network.trainable_variables), name="pretrain_adam")
-        self.headline = "query_accuracy_step_1" if config.images else "query_mse_step_1"
+        self.headline = f"{evaluation.metric_name(config)}_step_{min(self.updates, 1)}"
         self.lower_is_better = not config.images
         self._compiled: dict[Any, Callable] = {}
 
@@ -137,8 +137,9 @@ class MTNet(Task):
         prediction = self.network(theta, self.source.inputs_of(batch[f"{part}_x"]))
         if not self.config.images:
             return mean_squared_error(prediction, batch[f"{part}_y"])
-        # Summed over classes and divided by K, not by all examples: alpha is meant for this form.
-        return cross_entropy(prediction, batch[f"{part}_y"]) / self.config.shots
+        # Divided by K, not by all examples: alpha is meant for a sum over the classes.
+        shots = batch["support_y"].shape[1] / self.config.num_classes
+        return cross_entropy(prediction, batch[f"{part}_y"]) / shots
 
     def meta_update(
         self, gradients: Sequence[tf.Tensor], beta: tf.Tensor, skip: tf.Tensor | None = None
