@@ -52,7 +52,8 @@ def normalise(notebook: nbformat.NotebookNode) -> None:
         cell.outputs = joined([o for o in cell.outputs if o.get("name") != "stderr"])
         for output in cell.outputs:
             if "data" in output:
-                output.data.pop(VIEW, None)
+                for kind in (VIEW, "text/latex"):
+                    output.data.pop(kind, None)
                 output.metadata = nbformat.from_dict({})
 
 

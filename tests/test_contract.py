@@ -11,8 +11,10 @@ import pytest
 
 import zoolib
 from zoolib.core.events import Stepped
+from zoolib.core.npu_check import check_model
 from zoolib.core.spec import config_from_json
-from zoolib.runtime.device import Session
+from zoolib.runtime import compat
+from zoolib.runtime.device import Session, open_session
 
 SECONDS = 120  # generous: the machine may be shared; unshared a smoke preset takes a few
 MODELS = zoolib.list_models()
@@ -159,6 +161,61 @@ def test_configs_round_trip_through_the_form(spec):
         shown = form.Form(spec, "smoke")
         shown.set(config)
         assert shown.config == config
+
+
+def test_the_steps_suit_an_npu(spec):
+    """Training and evaluation: accepted operators, known shapes, float32, no random numbers."""
+    report = check_model(spec.preset("smoke"))
+    assert report.problems == []
+    assert len(report.functions) > 1, "expected evaluation_functions() beside the training step"
+    for each in report.functions.values():
+        assert (each.retraces, each.eager_variable_operations) == (0, 0)
+        assert set(each.operators["slow_path"]) <= {"IsFinite"}, each.warnings
+
+
+def test_fifty_steps_of_an_npu_are_one_trace_and_no_eager_operation(spec):
+    """Run for real, in the form an NPU gets: one step per call."""
+    task = built(spec)
+    with task.session.placement():
+        loop = task.session.loop(task.train_step, task.terms, False, 1)
+        loop(task.batch(range(1)), task.draws(range(1)), 1)
+        with compat.eager_variable_operations() as found:
+            for step in range(1, 50):
+                at = range(step, step + 1)
+                loop(task.batch(at), task.draws(at), 1)
+    assert loop.kind == "single" and loop.traces == 1
+    assert found == []
+
+
+def test_npu_check_sees_every_graph_of_an_evaluation(spec):
+    task, traced = built(spec), []
+    compile_ = task.session.compile
+
+    def noting(function, signature=None):
+        def noted(*arguments):
+            traced.append(function)
+            return function(*arguments)
+
+        return compile_(noted, signature)
+
+    task.session.compile = noting
+    with task.session.placement():
+        first = task.evaluate()
+        assert len(traced) == len(task.evaluation_functions()) > 0
+        with compat.eager_variable_operations() as found:
+            assert task.evaluate() == first
+    assert len(traced) == len(task.evaluation_functions()), "a second evaluation builds no graph"
+    assert found == []
+
+
+def built(spec):
+    """A task of the smoke preset at its start, in a session of its own."""
+    config = spec.preset("smoke")
+    session = open_session("cpu", "float32", None, config.small_dense)
+    with session.placement():
+        task = spec.task_class()(config, session)
+        task.build()
+    return task
 
 
 def test_the_card_is_complete(spec):

@@ -18,6 +18,7 @@ _PUBLIC = {
     "load": "zoolib.core.result",
     "export": "zoolib.core.export",
     "devices": "zoolib.runtime.device",
+    "npu_check": "zoolib.runtime.npu_lint",
     "ConfigError": "zoolib.errors",
     "DataError": "zoolib.errors",
     "DeviceError": "zoolib.errors",

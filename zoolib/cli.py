@@ -1,4 +1,4 @@
-"""The command line: list, doctor, runs, train, eval, compare, export.
+"""The command line: list, doctor, runs, train, launch, npu-check, eval, compare, export.
 
 Options of `train` are read off the model's config, seed-document names included.
 """
@@ -16,7 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import zoolib
+from zoolib.cli_launch import run_launch
+from zoolib.cli_npu import npu_check
 from zoolib.cli_options import Parser, train_parser
+from zoolib.core.npu_settings import npu_options
 from zoolib.errors import ConfigError, DataError, DeviceError, StoreError
 from zoolib.runtime.quiet import import_tensorflow
 
@@ -34,6 +37,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         words = list(sys.argv[1:] if argv is None else argv)
         if words[:1] == ["train"]:  # its options depend on the model
             return _train(words[1:])
+        if words[:1] == ["launch"]:
+            return run_launch(words[1:], _checked)
+        if words[:1] == ["npu-check"]:
+            return npu_check(words[1:])
         arguments = _parser().parse_args(words)
         return arguments.command(arguments) or 0
     except BAD_INPUT as error:
@@ -64,6 +71,8 @@ def _parser() -> argparse.ArgumentParser:
     runs.set_defaults(command=_runs)
 
     add("train", help="train a method; see: train MODEL --help")
+    add("launch", help="train on several NPUs, one process each; see: launch --help")
+    add("npu-check", help="whether a method's step suits an Ascend NPU, told on any machine")
 
     evaluate = add("eval", help="evaluate a run's newest checkpoint")
     evaluate.add_argument("folder")
@@ -122,33 +131,34 @@ def _short(metrics: dict[str, float], most: int = 3) -> str:
 
 
 def _train(rest: list[str]) -> int:
-    if not rest or rest[0].startswith("-"):
-        if rest and rest[0] in ("-h", "--help"):
-            print(f"usage: zoolib train MODEL [options]; MODEL is one of {zoolib.list_models()}")
-            return 0
-        raise ConfigError(f"train: expected a model, one of {', '.join(zoolib.list_models())}")
-    spec = zoolib.get_model(rest[0])
-    options = train_parser(spec).parse_args(rest[1:])
-    config, resume = _wanted(spec, options)
+    if rest[:1] in (["-h"], ["--help"]):
+        print(f"usage: zoolib train MODEL [options]; MODEL is one of {zoolib.list_models()}")
+        return 0
+    options, config, resume, npu = _checked(rest)
 
     import_tensorflow()  # now that it is needed
     from zoolib.core.events import Failed, Finished, Started
     from zoolib.core.run import run
     from zoolib.core.train import shown
 
-    events = shown(run(config, options.device, options.precision, options.out, resume))
+    events = shown(run(config, options.device, options.precision, options.out, resume, npu))
     folder = None
     try:
         with contextlib.closing(events):
             for event in events:
                 if isinstance(event, Started):
                     folder = event.folder
-                    _announce(event.config, options)
+                    _announce(event, options)
+                    _follow()
+                    told = {"model": event.config.model, "preset": event.config.preset}
+                    told.update(device=event.device, precision=event.precision)
                 elif isinstance(event, Failed) and isinstance(event.error, zoolib.ZoolibError):
                     print(f"zoolib: {event.error}", file=sys.stderr)
                     return 1  # it ran, so this is not bad input
                 elif isinstance(event, Finished):
-                    _tell({"folder": str(folder), **zoolib.load(folder).summary}, options)
+                    told.update(steps=event.step, metrics=event.metrics, seconds=event.seconds)
+                    told.update(steps_per_second=event.steps_per_second, folder=str(folder))
+                    _tell(told, options)
     except KeyboardInterrupt:
         if folder is None:  # nothing was written yet
             raise
@@ -157,13 +167,34 @@ def _train(rest: list[str]) -> int:
     return 0
 
 
+def _checked(rest: list[str]) -> tuple[argparse.Namespace, Any, str | None, Any]:
+    """What `train` is asked for: its options, the config, the folder to resume, NPU options."""
+    if not rest or rest[0].startswith("-"):
+        raise ConfigError(f"train: expected a model, one of {', '.join(zoolib.list_models())}")
+    spec = zoolib.get_model(rest[0])
+    options = train_parser(spec).parse_args(rest[1:])
+    return (options, *_wanted(spec, options), npu_options(_given(options, "n__")))
+
+
+def _follow() -> None:
+    """A rank other than 0 has nothing to save: on a signal it goes on until it is killed.
+
+    So it does not leave before rank 0, which could not finish the step under way without it.
+    """
+    from zoolib.runtime.device import current
+
+    if current().rank:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+
+
 def _wanted(spec: Any, options: argparse.Namespace) -> tuple[Any, str | None]:
     """The config (None: the resumed run's own) and the folder to resume (None: a new run).
 
     ``--resume true``, as the seed documents have it, means the newest unfinished run of this model
     that has the settings given; a new run if there is none.
     """
-    changes = {k[3:]: v for k, v in vars(options).items() if k.startswith("c__") and v is not None}
+    changes = _given(options, "c__")
     told = options.preset is not None or bool(changes)
     config = spec.preset(options.preset or "tutorial", **changes)
     text = (options.resume or "false").lower()
@@ -180,6 +211,12 @@ def _wanted(spec: Any, options: argparse.Namespace) -> tuple[Any, str | None]:
     return (config if told else None), options.resume
 
 
+def _given(options: argparse.Namespace, prefix: str) -> dict[str, str]:
+    """Options of one kind that were given, by name."""
+    every = vars(options).items()
+    return {k[len(prefix) :]: v for k, v in every if k.startswith(prefix) and v is not None}
+
+
 def _unfinished(model: str, out: Path, config: Any) -> str | None:
     """The newest unfinished run of a model under ``out``; with these settings, if given."""
     from zoolib.core.store import RunFolder
@@ -193,13 +230,17 @@ def _unfinished(model: str, out: Path, config: Any) -> str | None:
     return None
 
 
-def _announce(config: Any, options: argparse.Namespace) -> None:
+def _announce(started: Any, options: argparse.Namespace) -> None:
+    config, npu = started.config, _given(options, "n__")
     print(f"{config.model}: effective settings", file=sys.stderr)
     for name, value in config.to_dict().items():
         print(f"  {name:20} {value}", file=sys.stderr)
     for name in config.meaningless:
         if getattr(options, f"seed__{name}") is not None:
             print(f"  --{name} has no meaning here and is ignored", file=sys.stderr)
+    for name, value in npu.items():
+        told = "" if started.device.startswith("npu") else f"  (no effect on {started.device})"
+        print(f"  {name:20} {value}{told}", file=sys.stderr)
 
 
 def _eval(arguments: argparse.Namespace) -> None:

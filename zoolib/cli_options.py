@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from zoolib.core.config import Setting
+from zoolib.core.npu_settings import npu_settings
 from zoolib.errors import ConfigError
 
 
@@ -21,7 +22,8 @@ def train_parser(spec: Any) -> Parser:
     """Options of one model.
 
     In the parsed namespace settings stand under ``c__NAME`` (None where not given), names of the
-    seed documents without a meaning here under ``seed__NAME``.
+    seed documents without a meaning here under ``seed__NAME``, options of the NPU adapter under
+    ``n__NAME``.
     """
     parser = Parser(prog=f"zoolib train {spec.name}", description=spec.title, allow_abbrev=False)
     parser.set_defaults(model=spec.name)
@@ -35,12 +37,23 @@ def train_parser(spec: Any) -> Parser:
         if not item.internal:
             names = spellings(item.name, *item.aliases)
             parser.add_argument(*names, dest=f"c__{item.name}", **_option(item))
+    _add_npu_options(parser)
     hidden: dict[str, Any] = {"nargs": "?", "const": "true", "help": argparse.SUPPRESS}
     for name in spec.Config.translated:
         parser.add_argument(*spellings(name), dest=f"c__{name}", **hidden)
     for name in spec.Config.meaningless:
         parser.add_argument(*spellings(name), dest=f"seed__{name}", **hidden)
     return parser
+
+
+def _add_npu_options(parser: Parser) -> None:
+    """Options of the Ascend adapter; a model's own setting of the same name goes first."""
+    group = parser.add_argument_group("on an Ascend NPU (without effect on other devices)")
+    for item in npu_settings():
+        taken = parser._option_string_actions
+        names = [n for n in spellings(item.name, *item.aliases) if n not in taken]
+        if names:
+            group.add_argument(*names, dest=f"n__{item.name}", **_option(item))
 
 
 def spellings(*names: str) -> list[str]:

@@ -10,6 +10,18 @@ from pathlib import Path
 from types import FunctionType
 
 TESTS = Path(__file__).resolve().parents[1]
+# A training of seconds, with every kind of row, checkpoint and mask in it.
+SMALL = {
+    "iterations": 20,
+    "report_every": 5,
+    "eval_every": 10,
+    "checkpoint_every": 10,
+    "test_tasks": 6,
+    "test_updates": 2,
+    "dim_hidden": 8,
+    "variant": "mtnet_full",
+    "loss_scale": "static",
+}
 _STALE = ("RANK_", "CM_", "ASCEND_", "FAKE_NPU_", "NPU_LOOP_SIZE", "JOB_ID")
 
 

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 import zoolib
-from zoolib.errors import DeviceError
+from zoolib.errors import ConfigError, DeviceError
 from zoolib.runtime import device
 from zoolib.runtime.device import Device, Session, find_device, open_session
 from zoolib.runtime.distribute import SingleProcess, shard
@@ -124,5 +124,19 @@ def test_one_process_is_its_own_sum_and_mean():
 
 def test_shards_divide_evenly_or_not_at_all():
     assert [list(shard(6, rank, 3)) for rank in range(3)] == [[0, 1], [2, 3], [4, 5]]
-    with pytest.raises(ValueError, match="7 items do not divide over 3 ranks"):
+    told = r"batch: expected a multiple of the number of ranks \(3\), got 7"
+    with pytest.raises(ConfigError, match=told):
         shard(7, 0, 3)
+
+
+def test_a_session_tells_what_a_user_should_know():
+    adapter = SingleProcess()
+    adapter.skipped, adapter.precision = ("hcom_parallel",), "allow_mix_precision"
+    session = Session(NPUS[0], "mixed_float16", adapter)
+    told = session.remarks("none")
+    assert told[0] == "hcom_parallel: this Ascend adapter has no such option"
+    assert told[1].startswith("allow_mix_precision computes in float16: set loss_scale")
+    assert session.remarks("dynamic") == session.remarks(None) == told[:1]
+    adapter.precision = "allow_fp32_to_fp16"
+    assert session.remarks("none") == told[:1]
+    assert Session(CPU, "float32").remarks("none") == []

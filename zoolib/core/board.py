@@ -20,12 +20,21 @@ _SCALAR = tf.compat.v1.SummaryMetadata(
 
 
 class Board:
-    """Writes scalars, eagerly and from Python, so no summary op enters a compiled step."""
+    """Writes scalars, eagerly and from Python, so no summary op enters a compiled step.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: where to.
+        silent: write nothing, for ranks other than 0.
+    """
+
+    def __init__(self, folder: Path, silent: bool = False) -> None:
         self._folder = folder
         with _writing(folder):
-            self._writer = tf.summary.create_file_writer(str(folder))
+            self._writer = (
+                tf.summary.create_noop_writer()
+                if silent
+                else tf.summary.create_file_writer(str(folder))
+            )
 
     def scalars(self, step: int, values: dict[str, float]) -> None:
         """Write named numbers at a step.

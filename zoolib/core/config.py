@@ -76,7 +76,7 @@ class Setting:
     def domain(self) -> str:
         """The valid values in words, e.g. ``"an integer from 1 to 64"``."""
         if self.choices:
-            return "one of " + ", ".join(str(choice) for choice in self.choices)
+            return "one of " + ", ".join(str(choice) or "''" for choice in self.choices)
         if self.type is bool:
             return "true or false"
         if self.type is str:

@@ -37,4 +37,5 @@ def describe(session: Any) -> dict[str, Any]:
         "device": session.device.name,
         "precision": session.precision,
         "ranks": session.size,
+        "npu_options": session.options.changed() if session.options else {},
     }

@@ -6,10 +6,11 @@ import logging
 from pathlib import Path
 from typing import Any
 
+from zoolib.core.npu_settings import npu_options, numerical
 from zoolib.core.spec import get_model
 from zoolib.core.store import RunFolder
 from zoolib.errors import StoreError
-from zoolib.runtime.device import open_session
+from zoolib.runtime.device import current, open_session
 
 
 def restore(folder: Path, device: str = "auto") -> Any:
@@ -26,7 +27,9 @@ def restore(folder: Path, device: str = "auto") -> Any:
         logging.getLogger("zoolib").warning(remark)
     if checkpoint is None:
         raise StoreError(f"{folder}: expected a checkpoint, found none. {' '.join(remarks)}")
-    session = open_session(device, run.env["precision"])
+    # Those of the run, unless an NPU is open: then its own hold.
+    options = None if current() else npu_options(numerical(run.env.get("npu_options", {})))
+    session = open_session(device, run.env["precision"], options)
     with session.placement():
         task = get_model(run.config.model).task_class()(run.config, session)
         task.build()

@@ -15,7 +15,9 @@ from zoolib.core import environment, files
 from zoolib.core.board import Board
 from zoolib.core.config import Config
 from zoolib.core.events import Evaluated, Event, Failed, Finished, Saved, Started, Stepped
+from zoolib.core.follower import Follower
 from zoolib.core.interrupts import deferred
+from zoolib.core.npu_settings import npu_options
 from zoolib.core.spec import get_model
 from zoolib.core.store import Checkpoint, RunFolder
 from zoolib.errors import ConfigError, NonFiniteLoss, StoreError
@@ -41,7 +43,10 @@ def run(
         precision: one of the device's precisions; float32 unless told, when resuming the run's own.
         out: folder in which the run's own folder is made.
         resume: a run folder to go on with, instead of a new one.
-        options: settings of the NPU adapter (:class:`zoolib.runtime.npu.NpuOptions`).
+        options: settings of the NPU adapter (:class:`zoolib.runtime.npu.NpuOptions`), without
+            effect on other devices; when resuming, the run's own unless told.
+
+    With several ranks each calls this with the same arguments; rank 0 alone writes the folder.
 
     Yields:
         Started, then Stepped, Evaluated and Saved as they come, at last Finished; Failed before an
@@ -57,6 +62,7 @@ def run(
         folder = RunFolder.open(resume)
         check_same(folder, config, precision)
         config, precision = folder.config, folder.env["precision"]
+        options = options or npu_options(folder.env.get("npu_options", {}))
     elif config is None:
         raise ConfigError("config: expected a config, or resume=FOLDER; got neither")
     else:
@@ -65,15 +71,33 @@ def run(
     with session.placement():
         task = get_model(config.model).task_class()(config, session)
         task.build()
-    if folder is None:
-        env = environment.describe(session)
-        folder = RunFolder.create(Path(out), config, env, task.checkpoint_folder())
-    else:
-        folder.lock()
+    folder = claim(folder, task, Path(out))
     try:
         yield from _Training(task, session, folder).events()
     finally:
         folder.unlock()
+
+
+def claim(folder: RunFolder | None, task: Any, out: Path) -> RunFolder:
+    """The folder to write, reserved for this process; ranks other than 0 follow rank 0's.
+
+    Args:
+        folder: the one to go on with, or None for a new one under ``out``.
+
+    Raises:
+        StoreError: if it is in use or cannot be made.
+    """
+    config, session, place = task.config, task.session, task.checkpoint_folder()
+    if session.rank:
+        path = Path(session.tell(""))
+        same = folder is not None and folder.path == path
+        return Follower.of(folder) if same else Follower(path, config, place)
+    if folder is None:
+        folder = RunFolder.create(out, config, environment.describe(session), place)
+    else:
+        folder.lock()
+    session.tell(str(folder.path))
+    return folder
 
 
 def check_same(folder: RunFolder, config: Config | None, precision: str | None) -> None:
@@ -130,7 +154,7 @@ class _Training:
         )
         summary = self.folder.summary()
         if summary is None:
-            self.board = Board(self.folder.path / "tensorboard")
+            self.board = Board(self.folder.path / "tensorboard", silent=session.rank > 0)
             try:
                 yield from self.train()
                 summary = self.conclude(self.step - first)
@@ -202,7 +226,9 @@ class _Training:
                 self.bulk.write(checkpoint.arrays)
             self.step = self.saved_at = checkpoint.step
             self.pending = checkpoint.pending
-        return remarks
+        with self.session.placement():
+            self.session.broadcast(list(self.task.state().values()))
+        return [*remarks, *self.session.remarks(getattr(self.config, "loss_scale", None))]
 
     def save(self) -> Path:
         """Write a checkpoint of this moment.

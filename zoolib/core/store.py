@@ -186,7 +186,7 @@ class RunFolder:
         Raises:
             StoreError: if it cannot be written; earlier checkpoints are untouched.
         """
-        final = self._checkpoints / f"step-{checkpoint.step:09d}"
+        final = self._place(checkpoint.step)
         temporary = self._checkpoints / f".{final.name}.{os.getpid()}"
         arrays = {f"state/{k}": v for k, v in checkpoint.arrays.items()}
         arrays.update({f"pending/{k}": v for k, v in checkpoint.pending.items()})
@@ -235,6 +235,9 @@ class RunFolder:
                 f"{checkpoint.step} belongs to {checkpoint.metrics_bytes}; using the one before"
             )
         return None, remarks
+
+    def _place(self, step: int) -> Path:
+        return self._checkpoints / f"step-{step:09d}"
 
     def _steps(self) -> list[Path]:
         if not self._checkpoints.is_dir():

@@ -8,7 +8,7 @@ pure function of (seed, step), so a run can be cut anywhere and goes on with the
 from __future__ import annotations
 
 import abc
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Callable
 
 import numpy as np
 import tensorflow as tf
@@ -64,6 +64,15 @@ class Task(tf.Module, abc.ABC):
     @abc.abstractmethod
     def evaluate(self) -> dict[str, float]:
         """Metrics on the held-out set, by name; the same numbers whenever the variables are."""
+
+    def evaluation_functions(self) -> dict[str, tuple[Callable, tuple]]:
+        """What :meth:`evaluate` compiles: name -> (Python function, example arguments).
+
+        Arguments are tensor specs, tensors or nests of them. `npu-check` looks at these graphs, so
+        everything that an evaluation runs on the device is to be among them; one entry for each
+        set of shapes, since each is a graph of its own.
+        """
+        return {}
 
     def state(self) -> dict[str, tf.Variable]:
         """What a checkpoint needs, by stable name; by default every variable of the module."""

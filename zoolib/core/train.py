@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from zoolib.core.config import Config
-from zoolib.core.events import Event, Finished, Started, Stepped
+from zoolib.core.events import Evaluated, Event, Finished, Started, Stepped
 from zoolib.core.result import Result, load
 
 
@@ -30,12 +30,22 @@ def train(
         The result, with the trained object at ``.task``.
     """
     from zoolib.core.run import run
+    from zoolib.runtime.device import current
 
     events: Iterable[Event] = run(config, device, precision, out, resume, options)
     if progress:
         events = shown(events)
+    rows: list[dict[str, Any]] = []
     for event in events:
-        if isinstance(event, Finished):
+        if isinstance(event, Started):
+            config, rows = event.config, list(event.history)
+        elif isinstance(event, Stepped) and event.report:
+            rows.append(dict(event.metrics))
+        elif isinstance(event, Evaluated) and config.eval_every and rows:
+            rows[-1].update(event.metrics)
+        elif isinstance(event, Finished):
+            if current().rank:  # rank 0 may still be writing what `load` reads
+                return Result(config, dict(event.metrics), rows, event.folder, device)
             return load(event.folder, device)
     raise AssertionError("a run ends in Finished or raises")
 

@@ -5,7 +5,9 @@ Features are tested for, versions are not compared.
 
 from __future__ import annotations
 
+import contextlib
 import inspect
+from collections.abc import Iterator
 from typing import Any, Callable
 
 import tensorflow as tf
@@ -67,3 +69,39 @@ def to_tflite(concrete: Any, module: Any) -> bytes:
         tf.lite.OpsSet.SELECT_TF_OPS,
     ]
     return converter.convert()
+
+
+def function_body(graph: Any, name: str) -> Any:
+    """The graph of a function that an operator of ``graph`` calls by name; None if unknown."""
+    while graph is not None:
+        body = getattr(graph._functions.get(name), "graph", None)
+        if body is not None:
+            return body
+        graph = getattr(graph, "outer_graph", None)
+    return None
+
+
+@contextlib.contextmanager
+def eager_variable_operations() -> Iterator[list[str]]:
+    """Collects the types of operators that touch a variable eagerly, in this thread.
+
+    Calls of compiled functions do not count: they take variables along without an operation of
+    their own. On an NPU each one that counts builds, runs and unloads a graph.
+    """
+    from tensorflow.python.framework import op_callbacks
+
+    found: list[str] = []
+
+    def note(op_type: Any, inputs: Any, *_: Any, graph: Any = None, **__: Any) -> None:
+        kind = op_type.decode() if isinstance(op_type, bytes) else str(op_type)
+        handles = any(getattr(t, "dtype", None) == tf.resource for t in inputs)
+        called = kind.startswith("__") or kind.endswith("PartitionedCall")
+        freed = kind == "DestroyResourceOp"  # of 2.6, at whatever time garbage is collected
+        if graph is None and (handles or kind == "VarHandleOp") and not called and not freed:
+            found.append(kind)
+
+    op_callbacks.add_op_callback(note)
+    try:
+        yield found
+    finally:
+        op_callbacks.remove_op_callback(note)

@@ -40,18 +40,21 @@ class StepLoop:
         Returns:
             For each term a float32 array [count].
         """
+        rows = self._call(*self._arguments(batch, draws, count))
         if self.kind == "single":
-            rows = self._call(
-                {k: tf.constant(v[0]) for k, v in batch.items()},
-                {k: tf.constant(v[0]) for k, v in draws.items()},
-            )
             return {name: row.numpy()[None] for name, row in rows.items()}
-        rows = self._call(
-            {k: tf.constant(self._pad(v)) for k, v in batch.items()},
-            {k: tf.constant(self._pad(v)) for k, v in draws.items()},
-            tf.constant(count, tf.int32),
-        ).numpy()
-        return {name: rows[:count, i] for i, name in enumerate(self.terms)}
+        values = rows.numpy()
+        return {name: values[:count, i] for i, name in enumerate(self.terms)}
+
+    def trace(self, batch: Feed, draws: Feed, count: int) -> Any:
+        """The concrete function a call with these feeds would run; nothing is run."""
+        return self._call.get_concrete_function(*self._arguments(batch, draws, count))
+
+    def _arguments(self, batch: Feed, draws: Feed, count: int) -> tuple:
+        if self.kind == "single":
+            return tuple({k: tf.constant(v[0]) for k, v in f.items()} for f in (batch, draws))
+        feeds = ({k: tf.constant(self._pad(v)) for k, v in f.items()} for f in (batch, draws))
+        return (*feeds, tf.constant(count, tf.int32))
 
     def _pad(self, values: np.ndarray) -> np.ndarray:
         missing = self.size - len(values)

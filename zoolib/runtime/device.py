@@ -12,6 +12,7 @@ from typing import Any, Callable
 from zoolib.errors import DeviceError
 
 # A Stop button waits for one call: about 0.1 s for the models each kind of loop serves.
+_LONGEST = 4096  # bytes of a text told to other ranks: the longest path of a file
 STEPS_PER_CALL = {"xla": 500, "graph": 50, "single": 1}
 
 
@@ -90,6 +91,7 @@ class Session:
     Attributes:
         device: the device in effect.
         precision: the precision in effect.
+        options: settings of the NPU adapter; None on other devices.
         rank, size: this process among its peers.
     """
 
@@ -98,6 +100,7 @@ class Session:
         from zoolib.runtime.precision import Autocast
 
         self.device, self.precision, self.npu = device, precision, npu
+        self.options = getattr(npu, "options", None)
         self._peers = npu or SingleProcess()
         self.rank, self.size = self._peers.rank, self._peers.size
         self.all_reduce: Callable = self._peers.all_reduce
@@ -119,7 +122,7 @@ class Session:
         """A :class:`~zoolib.runtime.compile.StepLoop` of the kind this device profits from.
 
         Args:
-            step, terms: the step and the names of what it returns.
+            step, terms: the step and the names of what it returns; means over ranks come out.
             small_dense: many small dense products gain tens of times in one compiled loop; ordinary
                 convolutions lose under XLA on a CPU, and an NPU takes no loops of this form.
             most: steps a call will ever be asked for.
@@ -127,10 +130,14 @@ class Session:
         from zoolib.runtime import compat
         from zoolib.runtime.compile import StepLoop
 
+        def averaged(batch: dict, draws: dict) -> dict:
+            values = step(batch, draws)
+            return dict(zip(values, self.all_reduce(list(values.values()))))
+
         kind = "single"
         if small_dense and self.device.kind != "npu":
             kind = "xla" if compat.loops_under_xla() else "graph"
-        return StepLoop(step, terms, min(STEPS_PER_CALL[kind], most), kind)
+        return StepLoop(averaged, terms, min(STEPS_PER_CALL[kind], most), kind)
 
     def compile(self, function: Callable, signature: Any = None) -> Callable:
         """A compiled function; ``signature`` (tensor specs) fixes its one trace."""
@@ -151,7 +158,38 @@ class Session:
             return tf.reduce_any(tf.not_equal(status, 0))
         # One finiteness test on a vector of sums of squares: cheap, and slow-path ops stay few.
         sums = tf.stack([tf.reduce_sum(tf.square(g)) for g in gradients])
-        return tf.logical_not(tf.reduce_all(tf.math.is_finite(sums)))
+        wrong = tf.logical_not(tf.reduce_all(tf.math.is_finite(sums)))
+        # If one rank skips a step, all must.
+        return self.all_reduce([tf.cast(wrong, tf.float32)], "sum")[0] > 0.0
+
+    def remarks(self, loss_scale: str | None = None) -> list[str]:
+        """What a user should know of this session.
+
+        Args:
+            loss_scale: how the loss is scaled; None where a method knows no scaling.
+        """
+        from zoolib.runtime import npu
+
+        if self.npu is None:
+            return []
+        told = [f"{name}: this Ascend adapter has no such option" for name in self.npu.skipped]
+        if loss_scale == "none" and npu.needs_loss_scaling(self.npu.precision):
+            told.append(f"{self.npu.precision} computes in float16: set loss_scale to dynamic")
+        return told
+
+    def tell(self, text: str) -> str:
+        """Rank 0's text, on every rank; all of them call this."""
+        import numpy as np
+        import tensorflow as tf
+
+        if self.size == 1:
+            return text
+        room = np.zeros(_LONGEST, np.int32)
+        code = text.encode()[:_LONGEST]
+        room[: len(code)] = list(code)
+        message = tf.Variable(room, trainable=False, name="message")
+        self.broadcast([message])
+        return bytes(int(c) for c in message.numpy() if c).decode()
 
 
 _lock = threading.Lock()
@@ -194,6 +232,7 @@ def open_session(
             handle = _open_npu(device, chosen, precision, options)
             if _open is not None and _open.npu is handle:
                 return _open
+            chosen = dataclasses.replace(chosen, name=f"npu:{handle.device_id}")
         else:
             check_precision(precision, chosen.name, chosen.precisions)
         compat.quiet()
@@ -204,9 +243,14 @@ def open_session(
 
 
 def _open_npu(asked: str, chosen: Device, precision: str, options: Any) -> Any:
-    """The adapter's device; its number is left to the environment unless the user named one."""
+    """The adapter's device; its number is left to the environment unless the user named one.
+
+    Without options those of the open device hold, and are not refused.
+    """
     from zoolib.runtime import npu
 
     named = str(asked).strip().lower().startswith("npu:")
     number = int(chosen.name.partition(":")[2]) if named else None
-    return npu.open_npu(number, precision, options or npu.NpuOptions())
+    if options is None and _open is not None:
+        options = _open.options
+    return npu.open_npu(number, precision, options)

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
+from zoolib.errors import ConfigError
+
 
 class SingleProcess:
     """The interface on one device."""
@@ -25,13 +27,18 @@ class SingleProcess:
         """Give every rank the chief's values; nothing to do."""
 
 
-def shard(count: int, rank: int, size: int) -> range:
+def shard(count: int, rank: int, size: int, name: str = "batch") -> range:
     """This rank's part of ``count`` items.
 
+    Args:
+        name: the setting that holds the count.
+
     Raises:
-        ValueError: if the items do not divide evenly.
+        ConfigError: if the items do not divide evenly.
     """
     if count % size:
-        raise ValueError(f"shard: {count} items do not divide over {size} ranks")
+        raise ConfigError(
+            f"{name}: expected a multiple of the number of ranks ({size}), got {count}"
+        )
     part = count // size
     return range(rank * part, (rank + 1) * part)

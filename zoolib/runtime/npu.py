@@ -49,6 +49,7 @@ class Npu:
         precision: the adapter's name of the precision in effect.
         saturates: whether an overflow gives the largest number instead of infinity.
         skipped: options this adapter does not have and we can do without.
+        options: the settings it was opened with.
     """
 
     def __init__(self, adapter: Any, handle: Any, device_id: int, precision: str) -> None:
@@ -57,6 +58,7 @@ class Npu:
         self.rank, self.size = int(handle.worker_id), int(handle.workers_num)
         self.saturates = _saturates(adapter)
         self.skipped: tuple[str, ...] = ()
+        self.options = NpuOptions()
 
     def all_reduce(self, tensors: Sequence[Any], reduction: str = "mean") -> list[Any]:
         """Mean or sum over ranks, inside or outside a compiled step.
@@ -233,5 +235,5 @@ def _open_device(adapter: Any, wanted: tuple, assignments: list[tuple[str, Any, 
     except RuntimeError as error:
         raise DeviceError(f"npu:{number} cannot be opened: {error}") from error
     npu = Npu(adapter, handle, number, precision)
-    npu.skipped = skipped
+    npu.skipped, npu.options = skipped, options
     return npu

@@ -94,11 +94,11 @@ class NpuOptions:
         Raises:
             ConfigError: naming the field, what was expected and what came.
         """
-        self._check_values()
-        value = self.precision_of(precision)[1]
-        self._check_dumps()
+        value = self.check(precision)
+        if self.dump or self.over_dump:
+            writable_folder("data_save_path", self.data_save_path)
         if self.profiling:
-            self._check_profiling()
+            self._check_profile_folder()
         self._check_files(value)
         if size > 1 and self.op_compiler_cache_mode == "force":
             raise ConfigError(
@@ -107,6 +107,31 @@ class NpuOptions:
             )
         if self.op_compiler_cache_dir and os.path.exists(self.op_compiler_cache_dir):
             writable_folder("op_compiler_cache_dir", self.op_compiler_cache_dir)
+
+    def check(self, precision: str = "float32") -> str:
+        """Check what can be checked on any machine: all but files and folders.
+
+        Args:
+            precision: the run's precision, a key of `PRECISIONS`.
+
+        Returns:
+            The adapter's name of the precision in effect.
+
+        Raises:
+            ConfigError: naming the field, what was expected and what came.
+        """
+        self._check_values()
+        value = self.precision_of(precision)[1]
+        self._check_dumps()
+        self._check_profile()
+        return value
+
+    def changed(self) -> dict[str, Any]:
+        """The fields that differ from their defaults."""
+        values = dataclasses.asdict(self)
+        return {
+            f.name: values[f.name] for f in dataclasses.fields(self) if values[f.name] != f.default
+        }
 
     def precision_of(self, precision: str) -> tuple[str, str]:
         """The adapter option and value in effect for a run's precision; raises ConfigError."""
@@ -136,12 +161,10 @@ class NpuOptions:
             raise ConfigError(
                 f"dump_step: expected steps like 0|5|10 or 0|3-5, or all, got {self.dump_step!r}"
             )
-        if self.dump or self.over_dump:
-            writable_folder("data_save_path", self.data_save_path)
 
-    def _check_profiling(self) -> None:
+    def _check_profile(self) -> None:
         if not self.profiling_options:
-            return writable_folder("data_save_path", self.data_save_path)
+            return
         try:
             values = json.loads(self.profiling_options)
         except ValueError:
@@ -151,7 +174,13 @@ class NpuOptions:
                 "profiling_options: expected a JSON object with keys of "
                 f"{', '.join(_PROFILING_KEYS)}, got {self.profiling_options!r}"
             )
-        return writable_folder("profiling_options", values.get("output", self.data_save_path))
+
+    def _check_profile_folder(self) -> None:
+        given = json.loads(self.profiling_options) if self.profiling_options else {}
+        if "output" in given:
+            writable_folder("profiling_options", given["output"])
+        else:
+            writable_folder("data_save_path", self.data_save_path)
 
     def _check_files(self, precision: str) -> None:
         if self.modify_mixlist:

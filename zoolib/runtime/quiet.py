@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import sys
 import tempfile
@@ -27,3 +28,16 @@ def import_tensorflow() -> None:
         finally:
             os.dup2(kept, 2)
             os.close(kept)
+
+
+def import_tensorflow_in_kernel() -> None:
+    """The same in a notebook's kernel, where those lines would stand in red below a cell.
+
+    Does nothing elsewhere: a program decides itself what its standard error shows. Nor where
+    ``TF_CPP_MIN_LOG_LEVEL=0`` asks for everything, or without a TensorFlow to import.
+    """
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    if "tensorflow" in sys.modules or getattr(shell, "kernel", None) is None:
+        return
+    if os.environ.get("TF_CPP_MIN_LOG_LEVEL") != "0" and importlib.util.find_spec("tensorflow"):
+        import_tensorflow()

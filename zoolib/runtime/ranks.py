@@ -20,6 +20,7 @@ __all__ = [
     "Launch",
     "Rank",
     "RankTable",
+    "alone",
     "check_environment",
     "cm_environments",
     "convert",
@@ -119,6 +120,11 @@ def _by_chief(env: Mapping[str, str], size: int, device: int | None) -> Launch:
         if name == "CM_CHIEF_IP" or env.get(name):  # the adapter passes an unset worker address on
             _check_address(name, env[name])
     return Launch("chief", size, None, device)
+
+
+def alone(device: int, base: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The environment of a process without peers; an older start's variables are dropped."""
+    return {**_clean(base), "ASCEND_DEVICE_ID": str(device)}
 
 
 def environments(

@@ -102,7 +102,8 @@ def error_by_step(
             color=NEUTRAL,
             fontsize=SMALL,
         )
-    legend(axes, loc="best")
+    # Below: inside, it would stand on the bands, the crosses or the line of the trained number.
+    legend(figure, loc="outside lower center", ncols=min(len(results), 4))
     return figure
 
 
@@ -157,19 +158,29 @@ def compare_bars(
     axes.tick_params(axis="y", length=0)
     axes.grid(False, axis="y")
     axes.invert_yaxis()
-    axes.set_xlim(0, 1.06 * max(m + h for group in table.values() for m, h in group.values()))
+    longest = max(mean + half for group in table.values() for mean, half in group.values())
+    axes.set_xlim(0, 1.06 * longest)
     if reference is not None:
-        axes.axvline(reference[1], color=NEUTRAL, linestyle=(0, (1, 2)), linewidth=1.2)
-        axes.annotate(
-            "{}: {:.3g}".format(*reference),
-            (reference[1], 1.0),
-            xycoords=("data", "axes fraction"),
-            xytext=(3, 2),
-            textcoords="offset points",
-            color=NEUTRAL,
-            fontsize=SMALL,
-        )
+        _reference(axes, *reference, 1.5 * longest)
     return figure
+
+
+def _reference(axes: Axes, name: str, value: float, reach: float) -> None:
+    """A named vertical line; one beyond ``reach`` would squeeze the bars and is only told."""
+    inside = value <= reach
+    if inside:
+        axes.set_xlim(0, max(axes.get_xlim()[1], 1.06 * value))
+        axes.axvline(value, color=NEUTRAL, linestyle=(0, (1, 2)), linewidth=1.2)
+    axes.annotate(
+        f"{name}: {value:.3g}" + ("" if inside else " →"),
+        (value / axes.get_xlim()[1] if inside else 1.0, 1.0),
+        xycoords="axes fraction",
+        xytext=(0, 3),
+        textcoords="offset points",
+        color=NEUTRAL,
+        fontsize=SMALL,
+        ha="center" if inside else "right",
+    )
 
 
 def _bar(axes: Axes, at: float, mean: float, half: float, style: dict, label: str) -> None:

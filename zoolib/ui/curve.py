@@ -27,7 +27,8 @@ class LiveCurve:
         # Fixed margins: finding a layout would take half of the time of a redraw.
         self.figure = Picture(WIDTH, HEIGHT, f"{', '.join(keys)} so far", layout="none")
         self.figure.set_dpi(LIVE_DPI)
-        self.axes = self.figure.add_axes((0.09, 0.18, 0.865, 0.78))
+        height = 0.78 if len(self.keys) == 1 else 0.69  # a legend stands above the axes
+        self.axes = self.figure.add_axes((0.09, 0.18, 0.865, height))
         dress(self.axes, x="training steps", y=", ".join(keys))
         self.axes.xaxis.set_major_formatter(FuncFormatter(lambda step, _: f"{step:,.0f}"))
         self.lines: dict[str, tuple[Any, Any]] = {}
@@ -36,7 +37,13 @@ class LiveCurve:
             (mean,) = self.axes.plot([], [], **{**style, "marker": "", "label": key})
             self.lines[key] = (raw, mean)
         if len(self.keys) > 1:
-            legend(self.axes, loc="upper right")
+            legend(
+                self.axes,
+                loc="lower right",
+                bbox_to_anchor=(1.0, 1.0),
+                borderaxespad=0.2,
+                ncols=len(self.keys),
+            )
 
     def update(self, history: Sequence[Mapping[str, float]], total: int) -> None:
         """Move the artists to a new history; ``total`` steps span the axis."""

@@ -1,4 +1,7 @@
-"""Where and how precisely a run computes: two dropdowns that offer only what there is."""
+"""Where and how precisely a run computes: two dropdowns that offer only what there is.
+
+With an NPU chosen, the settings of its adapter stand below in a closed fold.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ import ipywidgets as widgets
 
 from zoolib.errors import DeviceError
 from zoolib.ui.fields import WIDE
+from zoolib.ui.npu_fields import NpuFields
 
 LOCKED = "an NPU is open in this kernel at these settings; restart the kernel to change"
 _RANK = ("cpu", "gpu", "npu")
@@ -51,8 +55,10 @@ class DeviceChoice(widgets.VBox):
             layout=layout,
         )
         self.note = widgets.HTML()
+        self.npu = NpuFields()
         self.device.observe(self._choose, names="value")
-        super().__init__([self.device, self.precision, self.note])
+        super().__init__([self.device, self.precision, self.npu, self.note])
+        self._show_npu()
         self.refresh()
 
     def choice(self) -> tuple[str, str]:
@@ -66,9 +72,19 @@ class DeviceChoice(widgets.VBox):
             raise DeviceError(f"device: {device.name} is not available: {device.reason}")
         return device.name, self.precision.value
 
+    def options(self) -> dict[str, Any]:
+        """The NPU's settings as an argument of `run`; nothing elsewhere, or at their defaults.
+
+        Raises:
+            ConfigError: for settings that are not valid or contradict each other.
+        """
+        chosen = self.npu.options if self._devices[self.device.value].kind == "npu" else None
+        return {} if chosen is None else {"options": chosen}
+
     def lock(self, locked: bool) -> None:
-        """Disable the dropdowns during a run; an open NPU keeps them disabled."""
+        """Disable all controls during a run; an open NPU keeps them disabled."""
         self.device.disabled = self.precision.disabled = locked or self._npu_open
+        self.npu.lock(locked or self._npu_open)
 
     def refresh(self) -> None:
         """Look whether an NPU has been opened, which fixes both choices for good."""
@@ -78,9 +94,18 @@ class DeviceChoice(widgets.VBox):
         self._npu_open = True
         if session.device.name in self._devices:
             self.device.value = session.device.name
+            if session.precision not in self.precision.options:  # a later chip's
+                self.precision.options = (*self.precision.options, session.precision)
             self.precision.value = session.precision
+        if getattr(session, "options", None) is not None:
+            self.npu.fill(session.options)
         self.note.value = f"<div>{LOCKED}</div>"
         self.lock(True)
+
+    def _show_npu(self) -> None:
+        """The NPU's settings are there only with an NPU."""
+        npu = self._devices[self._chosen].kind == "npu"
+        self.npu.layout.display = None if npu else "none"
 
     def _choose(self, change: dict) -> None:
         device = self._devices[change["new"]]
@@ -91,6 +116,7 @@ class DeviceChoice(widgets.VBox):
         if device.name == self._chosen:
             return
         self._chosen, wanted = device.name, self.precision.value
+        self._show_npu()
         self.precision.options = device.precisions
         if wanted in device.precisions:
             self.precision.value = wanted

@@ -5,12 +5,13 @@ from __future__ import annotations
 import html
 import traceback
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Callable
 
 import ipywidgets as widgets
 
 from zoolib.ui.curve import WIDTH, LiveCurve
-from zoolib.ui.fields import ALARM, MUTED
+from zoolib.ui.fields import ALARM, MUTED, WIDE
 from zoolib.ui.progress import Progress
 from zoolib.ui.style import SCREEN_DPI
 from zoolib.ui.worker import View, Worker
@@ -41,7 +42,7 @@ class Display(View):
         self.keys, self._ended = tuple(keys), ended
         width = widgets.Layout(width="100%", max_width=f"{WIDTH * SCREEN_DPI:.0f}px")
         self.bar = widgets.IntProgress(
-            description="Progress", tooltip="Steps done of all steps.", layout=width
+            description="Progress", tooltip="Steps done of all steps.", style=WIDE, layout=width
         )
         # Two lines: what happens is announced by screen readers, ten numbers a second are not.
         self.status, self.figures = widgets.HTML(), widgets.HTML()
@@ -80,13 +81,17 @@ class Display(View):
     def started(self, progress: Progress) -> None:
         """Show the device and precision in effect, and where the run is kept."""
         self.bar.max, self.bar.value = progress.total, progress.step
+        self._tell_effective(
+            progress, f"; folder <code>{html.escape(near(progress.folder))}</code>"
+        )
+        self.say("running" if not progress.step else f"running on from step {progress.step:,}")
+
+    def _tell_effective(self, progress: Progress, where: str) -> None:
         notes = "".join(f"<br>note: {html.escape(note)}" for note in progress.notes)
         self.effective.value = (
             f'<div style="{MUTED}">in effect: {html.escape(progress.device)}, '
-            f"{html.escape(progress.precision)}; folder "
-            f"<code>{html.escape(str(progress.folder))}</code>{notes}</div>"
+            f"{html.escape(progress.precision)}{where}{notes}</div>"
         )
-        self.say("running" if not progress.step else f"running on from step {progress.step:,}")
 
     def stopping(self, progress: Progress) -> None:
         """Say that the run will stop."""
@@ -117,12 +122,14 @@ class Display(View):
         progress = worker.progress
         self.bar.value = progress.step
         self._write(progress.words(self.keys[0]))
+        if progress.device and worker.state != "failed":
+            self._tell_effective(progress, "")  # the folder is in the last word
         if worker.state == "finished":
             self.bar.bar_style = "success"
-            self.say(f"finished after {progress.step:,} steps, saved in {progress.folder}")
+            self.say(f"finished after {progress.step:,} steps, saved in {near(progress.folder)}")
         elif worker.state == "stopped":
-            kept = f"saved in {progress.folder}" if progress.step else f"folder {progress.folder}"
-            self.say(f"stopped at step {progress.step:,}, {kept}")
+            kept = "saved in" if progress.step else "folder"
+            self.say(f"stopped at step {progress.step:,}, {kept} {near(progress.folder)}")
         else:
             self._failed(worker)
         self._ended(worker)
@@ -136,6 +143,12 @@ class Display(View):
             f"<details><summary>Traceback ({html.escape(type(error).__name__)})</summary>"
             f'<pre style="white-space: pre-wrap">{html.escape(_trace(error))}</pre></details>'
         )
+
+
+def near(folder: Any) -> str:
+    """A folder as seen from the working directory, where it is inside it."""
+    path = Path(str(folder))
+    return str(path.relative_to(Path.cwd())) if Path.cwd() in path.parents else str(path)
 
 
 def advice(error: BaseException) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from typing import Any, Callable
 
 import ipywidgets as widgets
@@ -71,12 +72,18 @@ class Field:
             text = html.escape(self.complaint)
             self.note.value = f'<div role="alert" style="{ALARM}">✗ {text}</div>'
         else:
-            self.note.value = f'<div style="{MUTED}">{html.escape(self.setting.help)}</div>'
+            self.note.value = f'<div style="{MUTED}">{prose(self.setting.help)}</div>'
+
+
+def prose(text: str) -> str:
+    """Text of a docstring as HTML: what stands between backticks is code."""
+    return re.sub(r"`+([^`]+)`+", r"<code>\1</code>", html.escape(text))
 
 
 def label(setting: Setting) -> str:
     """A control's label: the name as in code, and the unit."""
-    return f"{setting.name} ({setting.unit})" if setting.unit else setting.name
+    told = setting.unit and setting.unit != setting.name  # not "units (units)"
+    return f"{setting.name} ({setting.unit})" if told else setting.name
 
 
 def tooltip(setting: Setting) -> str:

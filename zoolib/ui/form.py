@@ -13,7 +13,7 @@ import ipywidgets as widgets
 from zoolib.core.config import Config
 from zoolib.core.spec import ModelSpec
 from zoolib.errors import ConfigError
-from zoolib.ui.fields import ALARM, MUTED, WIDE, Field
+from zoolib.ui.fields import ALARM, MUTED, WIDE, Field, prose
 
 
 class Form(widgets.VBox):
@@ -192,7 +192,7 @@ class Form(widgets.VBox):
     def _describe_preset(self) -> None:
         if self.spec:
             told = inspect.getdoc(self.spec.presets[self.preset.value]) or ""
-            self.preset_help.value = f'<div style="{MUTED}">{html.escape(told)}</div>'
+            self.preset_help.value = f'<div style="{MUTED}">{prose(told)}</div>'
 
     def __repr__(self) -> str:
         return f"Form({self.spec.name if self.spec else self.Config.__name__})"

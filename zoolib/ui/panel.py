@@ -155,9 +155,10 @@ class Panel(widgets.VBox):
 
     def _begin(self, name: str, config: Any, device: str, precision: Any, folder: Any) -> None:
         runner = self._runner or zoolib.run
+        where = {"device": device, "precision": precision, **self.choice.options()}
         worker = Worker(
             name,
-            lambda: runner(config, device=device, precision=precision, out=self.out, resume=folder),
+            lambda: runner(config, **where, out=self.out, resume=folder),
             self.display,
             self._clock,
         )

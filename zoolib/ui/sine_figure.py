@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from zoolib.ui.style import (
-    BLUE,
     DASHES,
     LIVE_DPI,
     NEUTRAL,
+    PURPLE,
     Picture,
     canvas_png,
     drawing,
@@ -45,14 +45,14 @@ class SineFigure:
         artists = {"truth": axes.plot([], [], color=NEUTRAL, linewidth=6, alpha=0.55)[0]}
         artists["truth"].set_label("true curve")
         for number, name in enumerate(self.models):
-            style = {**look(number + 1), "marker": "", "linewidth": 2.2}
+            style = {**look(number), "marker": "", "linewidth": 2.2}  # as in comparisons
             before = {"color": style["color"], "linestyle": DASHES[3], "alpha": 0.8}
             style["linestyle"] = DASHES[number % 3]
             whose = f"{name}, " if len(self.models) > 1 else ""
             artists[f"before {name}"] = axes.plot([], [], label=f"{whose}before", **before)[0]
             artists[f"after {name}"] = axes.plot([], [], label=f"{whose}after", **style)[0]
         (artists["points"],) = axes.plot(
-            [], [], "o", color=BLUE, markeredgecolor="white", markersize=6, label="points seen"
+            [], [], "o", color=PURPLE, markeredgecolor="white", markersize=6, label="points seen"
         )
         for artist in artists.values():
             artist.set_animated(animated)

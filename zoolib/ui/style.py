@@ -132,7 +132,10 @@ def log_scale(axis: Axis, low: float, high: float) -> None:
         low, high: the positive range it will show; enlarged a little.
     """
     decades = math.log10(high / low)
-    subs = (1.0, 2.0, 5.0) if decades < 2.2 else (1.0, 3.0) if decades < 3.2 else (1.0,)
+    if decades < 0.9:  # less than a decade: 1, 2 and 5 could leave a single number
+        subs: tuple[float, ...] = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
+    else:
+        subs = (1.0, 2.0, 5.0) if decades < 2.2 else (1.0, 3.0) if decades < 3.2 else (1.0,)
     margin = 10 ** (0.06 * max(decades, 0.3))
     axes, name = axis.axes, axis.axis_name
     getattr(axes, f"set_{name}scale")("log")

@@ -7,7 +7,7 @@ Step 0 is measured on the query set too, so the curve compares like with like. T
 from __future__ import annotations
 
 import functools
-from typing import Any
+from typing import Any, Callable
 
 import numpy as np
 import tensorflow as tf
@@ -31,8 +31,7 @@ def evaluate(task: Any, shots: int | None = None) -> dict[str, float]:
         ``expected_…`` and ``thresholded_…``; ``zero_mse``, the error of predicting 0. A method that
         diverges on some task has an infinite mean there.
     """
-    config = task.config
-    modes = MODES if config.use_M and task.updates else (config.mask_at_test,)
+    config, modes = task.config, _modes(task)
     metrics: dict[str, float] = {}
     for mode in sorted(modes, key=lambda m: m != config.mask_at_test):
         prefix = "" if mode == config.mask_at_test else f"{mode}_"
@@ -47,6 +46,12 @@ def evaluate(task: Any, shots: int | None = None) -> dict[str, float]:
             np.mean(np.square(targets), axis=(1, 2))
         )
     return metrics
+
+
+def _modes(task: Any) -> tuple[str, ...]:
+    """Kinds of masks an evaluation goes through."""
+    masked = task.config.use_M and task.updates
+    return MODES if masked else (task.config.mask_at_test,)
 
 
 def metric_name(config: Any) -> str:
@@ -64,18 +69,38 @@ def mean_and_interval(values: np.ndarray) -> tuple[float, float]:
 
 def curve(task: Any, mode: str = "sampled", shots: int | None = None) -> np.ndarray:
     """Query error of every stored test task after every inner step, [steps + 1, tasks]."""
-    config = task.config
-    count, size = config.test_tasks, min(TASKS_PER_CALL[config.images], config.test_tasks)
+    count, size = task.config.test_tasks, _tasks_per_call(task)
     masks = test_masks(task, mode, count) if task.network.zeta else None
     call = task.cached("errors", lambda: functools.partial(_errors, task))
     parts = []
     for start in range(0, count, size):
         places = np.minimum(np.arange(start, start + size), count - 1)  # the last call is padded
-        batch = task.source.test_part(places, shots)
-        if masks is not None:
-            batch["masks"] = masks[places]
+        batch = _batch(task, places, masks, shots)
         parts.append(call({name: tf.constant(values) for name, values in batch.items()}).numpy())
     return np.concatenate(parts, axis=1)[:, :count]
+
+
+def _tasks_per_call(task: Any) -> int:
+    return min(TASKS_PER_CALL[task.config.images], task.config.test_tasks)
+
+
+def _batch(task: Any, places: np.ndarray, masks: Any, shots: int | None) -> dict[str, np.ndarray]:
+    """Some of the stored test tasks, with their masks."""
+    batch = task.source.test_part(places, shots)
+    return batch if masks is None else {**batch, "masks": masks[places]}
+
+
+def functions(task: Any) -> dict[str, tuple[Callable, tuple]]:
+    """What :func:`evaluate` runs on the device, with example arguments; one for each shape."""
+    size, found = _tasks_per_call(task), {}
+    for mode in _modes(task):
+        masks = test_masks(task, mode, size) if task.network.zeta else None
+        batch = _batch(task, np.arange(size), masks, None)
+        specs = {name: tf.TensorSpec(v.shape, v.dtype) for name, v in batch.items()}
+        title = "evaluation" if masks is None else f"evaluation, {mode} masks"
+        found.setdefault(str(specs), (title, specs))
+    errors = functools.partial(_errors, task)
+    return {title: (errors, (specs,)) for title, specs in found.values()}
 
 
 def test_masks(task: Any, mode: str, count: int) -> np.ndarray:
@@ -84,7 +109,7 @@ def test_masks(task: Any, mode: str, count: int) -> np.ndarray:
     Sampled as in training, with noise fixed by the seed; expected: the probability itself;
     thresholded: on where the probability exceeds a half.
     """
-    zeta = np.concatenate([z.numpy().ravel() for z in task.network.zeta])
+    zeta = task.logits()
     if mode == "sampled":
         noise = task.noise("mtnet/test masks", range(1), count, task.config.test_updates)[0]
         masks = np.swapaxes(zeta + noise > 0.0, 0, 1)

@@ -20,6 +20,7 @@ from zoolib.nn.losses import cross_entropy, mean_squared_error
 from zoolib.optim.adam import Adam
 from zoolib.optim.loss_scale import LossScale
 from zoolib.optim.schedules import schedule
+from zoolib.runtime.distribute import shard
 
 Tensors = dict[str, tf.Tensor]
 
@@ -34,8 +35,15 @@ class MTNet(Task):
     terms = ("loss", "support_loss")
 
     def build(self) -> None:
-        """Create meta-parameters and optimizers."""
+        """Create meta-parameters and optimizers.
+
+        Raises:
+            ConfigError: if the tasks of a meta-step do not divide over the ranks.
+        """
         config = self.config
+        rank, size = self.session.rank, self.session.size
+        part = shard(config.meta_batch_size, rank, size, "meta_batch_size")
+        self.mine = slice(part.start, part.stop)  # tasks of a meta-step
         self.source = sources.make(config)
         self.network = Network(config, self.session, self.source.inputs)
         self.optimizer = Adam(list(self.network.trainable_variables))
@@ -49,12 +57,13 @@ class MTNet(Task):
         self._compiled: dict[Any, Callable] = {}
 
     def batch(self, steps: range) -> Arrays:
-        """Tasks of the given meta-steps, and the outer step size."""
+        """This rank's tasks of the given meta-steps, and the outer step size."""
         config = self.config
         rates = schedule(config.meta_lr_decay, config.meta_lr, steps, config.iterations)
         pretraining = np.arange(steps.start, steps.stop) < config.pretrain_iterations
         extra = {"pretraining": pretraining} if config.pretrain_iterations else {}
-        return {**self.source.train_tasks(steps), "beta": rates, **extra}
+        tasks = {k: v[:, self.mine] for k, v in self.source.train_tasks(steps).items()}
+        return {**tasks, "beta": rates, **extra}
 
     @property
     def updates(self) -> int:
@@ -65,7 +74,8 @@ class MTNet(Task):
         """Logistic noise of the masks: per task and unit, or per inner step, task and parameter."""
         if not self.config.use_M or self.config.baseline == "oracle":
             return {}
-        return {"noise": self.noise("mtnet/masks", steps, self.config.meta_batch_size)}
+        noise = self.noise("mtnet/masks", steps, self.config.meta_batch_size)
+        return {"noise": noise[:, :, self.mine]}
 
     def by_layer(self, noise: tf.Tensor) -> list[tf.Tensor]:
         """Noise [B, logits] cut into the shapes of zeta, task axis first."""
@@ -91,7 +101,7 @@ class MTNet(Task):
         config, net = self.config, self.network
         meta_parameters = self.optimizer.variables_trained  # theta, T, zeta
         with tf.GradientTape(persistent=bool(config.pretrain_iterations)) as tape:
-            theta = net.tasks_own(config.meta_batch_size)
+            theta = net.tasks_own(config.meta_batch_size // self.session.size)
             M = self.masks(draws)
             before = self.loss(theta, batch, "support")
             for j in range(self.updates):
@@ -168,6 +178,13 @@ class MTNet(Task):
         """Query error on the stored test tasks after 0 to 10 steps; see `evaluation`."""
         return evaluation.evaluate(self, shots)
 
+    def evaluation_functions(self) -> dict[str, tuple[Callable, tuple]]:
+        """The errors on test tasks, and the read of the mask logits; for `npu-check`."""
+        found = evaluation.functions(self)
+        if self.network.zeta:
+            found["mask logits"] = (lambda: _joined(self.network.zeta), ())
+        return found
+
     def checkpoint_folder(self) -> str:
         """Checkpoints lie in a folder named by the seed documents' rule."""
         return f"checkpoints/{folder_name(self.config)}"
@@ -177,6 +194,11 @@ class MTNet(Task):
         if key not in self._compiled:
             self._compiled[key] = self.session.compile(make(), signature)
         return self._compiled[key]
+
+    def logits(self) -> np.ndarray:
+        """All mask logits in one row; one compiled read, since each eager one costs a graph."""
+        joined = self.cached("logits", lambda: lambda: _joined(self.network.zeta))
+        return joined().numpy()
 
     def adapt(
         self, support_x: Any, support_y: Any, steps: int | None = None, mask: str = "expected"
@@ -196,7 +218,17 @@ class MTNet(Task):
 
     def figure_data(self) -> dict[str, Any]:
         """Mask probabilities and the spectrum of the learned metric, per layer."""
+        net = self.network
+        read = self.cached(
+            "figure data",
+            lambda: lambda: ([tf.sigmoid(z) for z in net.zeta], [tf.identity(T) for T in net.T]),
+        )
+        probabilities, metrics = read()
         return {
-            "mask_probability": [tf.sigmoid(z).numpy() for z in self.network.zeta],
-            "metric_spectrum": [np.linalg.svd(T.numpy(), compute_uv=False) for T in self.network.T],
+            "mask_probability": [p.numpy() for p in probabilities],
+            "metric_spectrum": [np.linalg.svd(T.numpy(), compute_uv=False) for T in metrics],
         }
+
+
+def _joined(variables: Sequence[tf.Variable]) -> tf.Tensor:
+    return tf.concat([tf.reshape(v, [-1]) for v in variables], axis=0)
