@@ -37,7 +37,7 @@ COLOURS = (BLUE, VERMILLION, GREEN, PURPLE)
 DASHES: tuple[Any, ...] = ("-", (0, (5, 1.6)), (0, (4, 1.4, 1, 1.4)), (0, (1.2, 1.2)))
 MARKERS = ("o", "s", "^", "D")
 TEXT, SMALL, TITLE = 10.0, 9.0, 11.5  # points; JupyterLab's own text is 13 px, about 10 points
-SCREEN_DPI, LIVE_DPI, PNG_DPI = 96, 120, 144  # drawn finer than shown: crisp, still small
+SCREEN_DPI, LIVE_DPI, PNG_DPI = 96, 120, 128  # drawn finer than shown: crisp, still small
 drawing = threading.RLock()  # matplotlib is not thread-safe, and panels draw from their own thread
 
 
