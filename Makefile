@@ -16,7 +16,7 @@ STAMP := $(VENV)/.installed
 ASCEND_STAMP := $(ASCEND_VENV)/.installed
 
 # nbval: every cell must run; outputs are compared only where a cell asks for it.
-NBVAL := --nbval-lax --nbval-current-env --nbval-kernel-startup-timeout 180 --nbval-cell-timeout 180
+NBVAL := --nbval-lax --nbval-current-env --nbval-kernel-startup-timeout 180 --nbval-cell-timeout 900
 # All cells of one notebook go to one worker, in order.
 PARALLEL = -n $(JOBS) --dist loadscope
 
@@ -56,7 +56,7 @@ test-notebooks: $(STAMP) ## run every notebook top to bottom
 
 test-browser: $(STAMP) ## click through the notebooks in a real JupyterLab (needs a Chromium)
 	@PYTHONWARNINGS=ignore $(PIP) -c constraints.txt --no-build-isolation -e ".[$(EXTRAS),browser]"
-	PATH="$(BIN):$$PATH" python -m pytest tests -m browser $(PYTEST_ARGS)
+	PATH="$(BIN):$$PATH" ZOOLIB_REQUIRE_BROWSER=1 python -m pytest tests -m browser $(PYTEST_ARGS)
 
 test-ascend-stack: $(ASCEND_STAMP) ## the same tests on Python 3.9 and TensorFlow 2.6.5
 	@echo "zoolib: unit tests on TensorFlow 2.6.5"

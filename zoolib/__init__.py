@@ -29,7 +29,13 @@ _PUBLIC = {
 __all__ = sorted(_PUBLIC)
 
 
+# Names behind which TensorFlow is: its log lines must not land in a notebook's cell.
+_WITH_TENSORFLOW = ("run", "train", "load", "export", "devices", "npu_check")
+
+
 def __getattr__(name: str) -> Any:
+    if name in _WITH_TENSORFLOW:
+        importlib.import_module("zoolib.runtime.quiet").import_tensorflow_in_kernel()
     if name in _PUBLIC:
         return getattr(importlib.import_module(_PUBLIC[name]), name)
     raise AttributeError(f"module 'zoolib' has no attribute {name!r}; it offers {__all__}")

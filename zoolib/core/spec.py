@@ -11,6 +11,7 @@ from typing import Any, Callable
 
 from zoolib.core.config import Config
 from zoolib.errors import ConfigError
+from zoolib.runtime.quiet import import_tensorflow_in_kernel
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,6 +58,7 @@ class ModelSpec:
 
     def task_class(self) -> type:
         """The task class; importing it imports TensorFlow."""
+        import_tensorflow_in_kernel()
         module, _, name = self.task.partition(":")
         return getattr(importlib.import_module(module), name)
 

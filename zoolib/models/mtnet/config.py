@@ -84,7 +84,7 @@ class MTNetConfig(Config):
     dim_hidden: int = setting(
         40, "Width of the regression network.", unit="units", low=1, high=4096
     )
-    poly_order: int = setting(1, "Order of the polynomial tasks.", low=0, high=10)
+    poly_order: int = setting(1, "Order of the polynomial tasks.", low=0, high=10, advanced=True)
     num_classes: int = setting(
         5, "Classes per task (ways), images only.", unit="classes", low=2, high=100
     )

@@ -120,9 +120,8 @@ class MTNet(Task):
         """theta <- theta - alpha M * grad L_support(theta; T), each task by itself."""
         with tf.GradientTape() as tape:
             tape.watch(theta)
-            losses = self.loss(
-                theta, batch, "support"
-            )  # [B]: the sum's gradient is each task's own
+            losses = self.loss(theta, batch, "support")  # [B]
+        # Tasks share nothing here, so the gradient of the sum is each task's own.
         gradients = tape.gradient(losses, theta)
         if self.config.first_order:
             gradients = [tf.stop_gradient(g) for g in gradients]
