@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV ?= .venv
 EXTRAS ?= lab,test,export
 LAB_ARGS ?=
+# In a container the only user is often root, whom JupyterLab turns away unless told otherwise.
+ROOT_ARGS := $(if $(filter 0,$(shell id -u)),--allow-root)
 PYTEST_ARGS ?=
 NOTEBOOKS ?=
 BENCH ?=
@@ -42,7 +44,7 @@ $(STAMP): pyproject.toml constraints.txt scripts/make_venv.sh
 
 lab: $(STAMP) ## open the notebooks in JupyterLab (LAB_ARGS=--no-browser for a remote machine)
 	@echo "zoolib: opening notebooks/ in JupyterLab; start with 00_start_here.ipynb, Ctrl-C ends it"
-	@PATH="$(BIN):$$PATH" JUPYTER_PREFER_ENV_PATH=1 jupyter lab $(LAB_ARGS) notebooks/
+	@PATH="$(BIN):$$PATH" JUPYTER_PREFER_ENV_PATH=1 jupyter lab $(ROOT_ARGS) $(LAB_ARGS) notebooks/
 
 test: lint test-fast test-notebooks ## lint, unit tests and notebooks
 
