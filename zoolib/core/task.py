@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from zoolib.core.config import Config
+from zoolib.errors import ConfigError
 
 if TYPE_CHECKING:
     from zoolib.runtime.device import Session
@@ -87,7 +88,7 @@ class Task(tf.Module, abc.ABC):
 
         ``serve`` among them is stateless with static shapes; frozen, ONNX and TFLite files hold it.
         """
-        raise NotImplementedError(f"{type(self).__name__} has nothing to export")
+        raise ConfigError(f"export: {self.config.model} has nothing to export")
 
     def checkpoint_folder(self) -> str:
         """Folder of the checkpoints inside the run folder."""
