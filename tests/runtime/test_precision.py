@@ -78,3 +78,15 @@ def test_names_are_checked_against_what_the_device_offers():
     told = "precision: expected one of float32, mixed_bfloat16 on cpu, got 'mixed_float16'"
     with pytest.raises(DeviceError, match=told):
         check_precision("mixed_float16", "cpu", GENERIC["cpu"])
+
+
+def test_depthwise_convolutions_are_rounded_alike():
+    x = SOURCE.standard_normal((2, 6, 6, 3)).astype(np.float32)
+    kernel = SOURCE.standard_normal((3, 3, 3, 1)).astype(np.float32)
+    options = {"strides": [1, 1, 1, 1], "padding": "SAME"}
+    cast = Autocast("mixed_bfloat16", emulate=True)
+    found = cast.depthwise_conv2d(tf.constant(x), tf.constant(kernel), **options)
+    low = [rounded(v, "mixed_bfloat16").astype(np.float32) for v in (x, kernel)]
+    np.testing.assert_allclose(found, tf.nn.depthwise_conv2d(*low, **options), atol=1e-5)
+    exact = tf.nn.depthwise_conv2d(x, kernel, **options)
+    assert found.dtype == tf.float32 and np.abs(found - exact).max() > 1e-4

@@ -53,6 +53,10 @@ class Autocast:
         """`tf.nn.conv2d` with inputs at the reduced precision and a float32 result."""
         return self._product(tf.nn.conv2d, x, kernel, **options)
 
+    def depthwise_conv2d(self, x: tf.Tensor, kernel: tf.Tensor, **options: Any) -> tf.Tensor:
+        """`tf.nn.depthwise_conv2d` with inputs at the reduced precision and a float32 result."""
+        return self._product(tf.nn.depthwise_conv2d, x, kernel, **options)
+
     def _product(self, op: Any, a: tf.Tensor, b: tf.Tensor, **options: Any) -> tf.Tensor:
         if self._dtype is None:
             return op(a, b, **options)
