@@ -292,15 +292,14 @@ def test_eval_of_an_unfinished_run(line, tmp_path, capfd):
     assert RunFolder.open(folder).summary() is None
 
 
-def test_compare_shows_what_differs_and_the_metrics(two, capfd):
-    assert main(["compare", *map(str, two)]) == 0
-    lines = capfd.readouterr().out.splitlines()
-    assert lines[0].split() == ["run", *(folder.name for folder in two)]
-    assert lines[1].split() == ["rate", "0.01", "0.02"]
-    metrics = [zoolib.load(folder).metrics for folder in two]
-    shown = [f"{m['test_mse']:.4g} +- {m['test_mse_ci95']:.2g}" for m in metrics]
-    assert re.split("  +", lines[2]) == ["test_mse", *shown]
-    assert len(lines) == 3
+def test_compare_reads_what_runs_leave(two, capfd):
+    """The rest of it is in test_compare.py, on folders that nothing ran in."""
+    assert main(["compare", str(two[0].parent)]) == 0
+    shown = capfd.readouterr().out
+    metrics = zoolib.load(two[0]).metrics
+    assert f"{metrics['test_mse']:.2g}" in shown and "rate=0.02 - rate=0.01" in shown
+    said = zoolib.compare(two[0]).runs[0].summary
+    assert (said["headline"], said["lower_is_better"]) == ("test_mse", True)
 
 
 def test_export_writes_a_model_that_predicts_the_same(two, tmp_path, capfd):
@@ -318,3 +317,13 @@ def test_export_writes_a_model_that_predicts_the_same(two, tmp_path, capfd):
     assert "exists; nothing was overwritten" in capfd.readouterr().err
     assert main(["export", str(two[0]), "--format", "pickle", "--to", str(tmp_path / "p")]) == 2
     assert "format: expected one of savedmodel, frozen" in capfd.readouterr().err
+
+
+def test_a_frozen_export_tells_the_converters_command(two, tmp_path, capfd):
+    to = tmp_path / "line.pb"
+    assert main(["export", str(two[0]), "--format", "frozen", "--to", str(to)]) == 0
+    out = capfd.readouterr().out
+    assert out.startswith(f"{to}\n\n")
+    for told in ("atc \\\n", f"--model={to}", "--input_shape=x:1,3", "--out_nodes=Identity:0"):
+        assert told in out
+    assert out.split("\n\n", 1)[1] == (tmp_path / "line.pb.convert.txt").read_text()

@@ -2,8 +2,8 @@
 
 Every function returns a :class:`~zoolib.ui.style.Picture`: as the last expression of a cell it
 shows itself; ``to_png`` gives its bytes. Comparisons with intervals live in
-`zoolib.ui.comparisons`, what only MT-net and its relatives have in `zoolib.ui.adaptation`; both are
-offered here too.
+`zoolib.ui.comparisons`, those of whole runs in `zoolib.ui.run_plots`, what only MT-net and its
+relatives have in `zoolib.ui.adaptation`; all are offered here too.
 """
 
 from __future__ import annotations
@@ -17,17 +17,21 @@ from matplotlib.ticker import FuncFormatter
 
 from zoolib.ui.adaptation import computation_sketch, mask_probabilities, sine_fits
 from zoolib.ui.comparisons import compare_bars, error_by_step, level, names, step_size_robustness
+from zoolib.ui.run_plots import compare_curves, paired
+from zoolib.ui.smoothing import downsample, running_mean
 from zoolib.ui.style import Picture, dress, legend, log_scale, looks, to_png
 
 __all__ = [
     "Picture",
     "column",
     "compare_bars",
+    "compare_curves",
     "computation_sketch",
     "downsample",
     "error_by_step",
     "learning_curve",
     "mask_probabilities",
+    "paired",
     "running_mean",
     "sine_fits",
     "step_size_robustness",
@@ -42,27 +46,6 @@ def column(rows: Rows, key: str) -> tuple[np.ndarray, np.ndarray]:
     pairs = [(row["step"], row[key]) for row in rows if key in row]
     table = np.array(pairs, dtype=np.float64).reshape(-1, 2)
     return table[:, 0], table[:, 1]
-
-
-def downsample(x: np.ndarray, y: np.ndarray, points: int) -> tuple[np.ndarray, np.ndarray]:
-    """At most ``points`` of the points, peaks kept: smallest and largest y of each stretch.
-
-    Args:
-        x, y: [n]; non-finite y count as neither smallest nor largest.
-        points: even number, at least 4; twice the pixels of the plot is plenty.
-    """
-    if len(x) <= points:
-        return x, y
-    inner = points // 2 - 1  # stretches; the first and the last point always stay
-    edges = np.linspace(1, len(x) - 1, inner + 1).astype(int)
-    kept = [0]
-    for start, stop in zip(edges[:-1], edges[1:]):
-        part = y[start:stop]
-        low = start + int(np.argmin(np.where(np.isnan(part), np.inf, part)))
-        high = start + int(np.argmax(np.where(np.isnan(part), -np.inf, part)))
-        kept += sorted({low, high})
-    kept.append(len(x) - 1)
-    return x[kept], y[kept]
 
 
 def learning_curve(
@@ -108,15 +91,6 @@ def _trace(axes: Axes, x: np.ndarray, y: np.ndarray, label: str, style: dict) ->
     if len(means[0]) < len(x):
         axes.plot(*downsample(x, y, 1200), color=style["color"], alpha=0.28, linewidth=0.8)
     axes.plot(*downsample(*means, 1200), **{**style, "marker": marker, "label": label})
-
-
-def running_mean(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Means over a fortieth of a curve, centred; fewer than 60 points are left as they are."""
-    if len(x) < 60:
-        return x, y
-    width = max(3, len(x) // 40) | 1
-    smooth = np.convolve(y, np.full(width, 1 / width), "valid")
-    return x[width // 2 : len(x) - width // 2], smooth
 
 
 def _value(baseline: Any) -> float | None:
