@@ -1,4 +1,4 @@
-"""One process per NPU: environment, logs, and an end for all when one ends badly.
+"""One process per device: environment, logs, and an end for all when one ends badly.
 
 Processes are started anew, not forked from one that has TensorFlow loaded, and in sessions of their
 own, so that a Ctrl-C reaches this launcher alone. It passes the signal to all: rank 0 saves while
@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -23,7 +24,7 @@ from typing import Any
 
 from zoolib.core.files import read_json, writing
 from zoolib.errors import ConfigError
-from zoolib.runtime import ranks
+from zoolib.runtime import cluster, npu_probe, ranks
 
 _SAVE = 60.0  # seconds rank 0 has to finish its step and save after a Ctrl-C
 _POLL = 0.05
@@ -35,17 +36,21 @@ class Plan:
     """How to start.
 
     Attributes:
-        ranks: number of ranks on all servers; None reads it off the rank table.
+        kind: ``"npu"``, ``"cpu"`` or ``"gpu"``.
+        ranks: number of ranks on all servers; None reads it off the rank table or the workers.
         rank_table: path of the table, in the current form or the old one.
-        server: this server's name in the table; may be left out where there is one.
+        server: this server's name in the table, or its host among the workers; may be left out
+            where there is one.
         chief_ip, chief_port, chief_device: the chief's, for a start without a table.
         worker_ip: this server's address for that start; the chief's if empty.
-        devices: this server's devices for that start; 0, 1, ... if empty.
+        devices: this server's devices for that start, or its GPUs; 0, 1, ... if empty.
+        workers: on CPUs and GPUs, ``host:port`` of each rank; free ports of this server if empty.
         product: chip generation, by which the table is judged.
         logs: folder in which the folder of this start's logs is made.
         grace: seconds the other ranks have to end by themselves when one has failed.
     """
 
+    kind: str = "npu"
     ranks: int | None = None
     rank_table: str = ""
     server: str | None = None
@@ -54,6 +59,7 @@ class Plan:
     chief_device: int = 0
     worker_ip: str = ""
     devices: tuple[int, ...] = ()
+    workers: tuple[str, ...] = ()
     product: str = "910"
     logs: str = "logs"
     grace: float = 5.0
@@ -67,12 +73,27 @@ class Rank:
     environment: dict[str, str]
 
 
+def kind_here(root: str = "/dev") -> str:
+    """The kind of device this server has, best first, by its device nodes.
+
+    TensorFlow would know better whether it can use a GPU, but is for the ranks to import.
+    """
+    if any(available for _, available, _ in npu_probe.probe()):
+        return "npu"
+    with os.scandir(root) as entries:
+        return "gpu" if any(re.fullmatch(r"nvidia\d+", entry.name) for entry in entries) else "cpu"
+
+
 def prepare(plan: Plan) -> list[Rank]:
     """The processes of this server.
 
     Raises:
         ConfigError: for a plan that names no way to start, two of them, or contradicts its table.
     """
+    if plan.kind != "npu":
+        return _by_cluster(plan)
+    if plan.workers:
+        raise ConfigError("workers: expected --rank-table or --chief-ip for NPUs, got --workers")
     if plan.rank_table and plan.chief_ip:
         raise ConfigError("launch: expected --rank-table or --chief-ip, got both; give one")
     if plan.rank_table:
@@ -90,6 +111,48 @@ def prepare(plan: Plan) -> list[Rank]:
         chief = (plan.chief_ip, plan.chief_port, plan.chief_device, plan.worker_ip)
         made = ranks.cm_environments(devices, plan.ranks, *chief, base=os.environ)
     return [Rank(f"device-{env['ASCEND_DEVICE_ID']}", env) for env in made]
+
+
+def _by_cluster(plan: Plan) -> list[Rank]:
+    """Processes on CPUs or GPUs, which find each other by TF_CONFIG."""
+    if plan.rank_table or plan.chief_ip:
+        raise ConfigError(f"launch: --rank-table and --chief-ip are for NPUs, not for {plan.kind}")
+    if cluster.VARIABLE in os.environ:
+        raise ConfigError(
+            f"{cluster.VARIABLE}: expected nothing, since launch sets it for each rank, got a "
+            "value; unset it, or run `zoolib train` without launch in the process it is meant for"
+        )
+    if plan.kind == "cpu" and plan.devices:
+        raise ConfigError(f"devices: a CPU has no numbers; expected --ranks, got {plan.devices}")
+    addresses, mine = _addresses(plan)
+    devices = plan.devices or tuple(range(len(mine)))
+    if plan.kind == "gpu" and (len(devices), len(set(devices))) != (len(mine),) * 2:
+        raise ConfigError(f"devices: expected {len(mine)} different GPUs here, got {list(devices)}")
+    environments = cluster.environments(addresses, os.environ)
+    made = []
+    for rank, device in zip(mine, devices):
+        own = {"CUDA_VISIBLE_DEVICES": str(device)} if plan.kind == "gpu" else {}
+        made.append(Rank(f"rank-{rank}", {**environments[rank], **own}))
+    return made
+
+
+def _addresses(plan: Plan) -> tuple[list[str], list[int]]:
+    """Addresses of all ranks, and which ranks are this server's."""
+    if not plan.workers:
+        count = len(plan.devices) if plan.ranks is None and plan.devices else plan.ranks
+        if count is None or count < 1:
+            raise ConfigError(f"ranks: expected at least 1, got {plan.ranks}")
+        return cluster.free_addresses(count), list(range(count))
+    hosts = [cluster.split_address(worker, "workers")[0] for worker in plan.workers]
+    if plan.ranks not in (None, len(hosts)):
+        raise ConfigError(f"ranks: expected {len(hosts)}, as in --workers, got {plan.ranks}")
+    if len(set(plan.workers)) < len(hosts):
+        raise ConfigError(f"workers: expected each address once, got {','.join(plan.workers)}")
+    server = hosts[0] if plan.server is None and len(set(hosts)) == 1 else plan.server
+    if server not in hosts:
+        names = ", ".join(dict.fromkeys(hosts))
+        raise ConfigError(f"server: expected which of {names} this machine is, got {server!r}")
+    return list(plan.workers), [rank for rank, host in enumerate(hosts) if host == server]
 
 
 def _by_table(plan: Plan) -> list[Rank]:

@@ -95,19 +95,23 @@ class Session:
         rank, size: this process among its peers.
     """
 
-    def __init__(self, device: Device, precision: str, npu: Any = None) -> None:
+    def __init__(
+        self, device: Device, precision: str, npu: Any = None, processes: Any = None
+    ) -> None:
         from zoolib.runtime.distribute import SingleProcess
         from zoolib.runtime.precision import Autocast
 
         self.device, self.precision, self.npu = device, precision, npu
         self.options = getattr(npu, "options", None)
-        self._peers = npu or SingleProcess()
+        self._processes = processes  # peers on CPUs or GPUs, one device each
+        self._peers = npu or processes or SingleProcess()
         self.rank, self.size = self._peers.rank, self._peers.size
         self.all_reduce: Callable = self._peers.all_reduce
         self.broadcast: Callable = self._peers.broadcast
         lowered_by_engine = device.kind == "npu"
         cast = Autocast("float32" if lowered_by_engine else precision, device.kind == "cpu")
         self.matmul, self.conv2d = cast.matmul, cast.conv2d
+        self.depthwise_conv2d = cast.depthwise_conv2d
 
     def placement(self) -> Any:
         """Context in which variables and compiled calls belong to this device."""
@@ -116,6 +120,8 @@ class Session:
         if self.device.kind == "npu":  # the adapter has made the NPU the default everywhere
             return contextlib.nullcontext()
         kind, _, number = self.device.name.partition(":")
+        if self._processes is not None:  # which sees its own GPU only, as the first
+            number = ""
         return tf.device(f"/{kind.upper()}:{number or 0}")
 
     def loop(self, step: Callable, terms: tuple[str, ...], small_dense: bool, most: int) -> Any:
@@ -135,15 +141,21 @@ class Session:
             return dict(zip(values, self.all_reduce(list(values.values()))))
 
         kind = "single"
-        if small_dense and self.device.kind != "npu":
-            kind = "xla" if compat.loops_under_xla() else "graph"
-        return StepLoop(averaged, terms, min(STEPS_PER_CALL[kind], most), kind)
+        if small_dense and self.device.kind != "npu":  # XLA cannot hold collectives
+            kind = "xla" if self.size == 1 and compat.loops_under_xla() else "graph"
+        size = min(STEPS_PER_CALL[kind], most)
+        if self._processes is not None:
+            return self._processes.loop(step, terms, size, kind)
+        return StepLoop(averaged, terms, size, kind)
 
     def compile(self, function: Callable, signature: Any = None) -> Callable:
         """A compiled function; ``signature`` (tensor specs) fixes its one trace."""
         import tensorflow as tf
 
-        return tf.function(function, input_signature=signature, autograph=False)
+        made = tf.function(function, input_signature=signature, autograph=False)
+        if self._processes is None or signature is not None:  # what is saved is found by its type
+            return made
+        return self._processes.watched(made)
 
     def overflowed(self, gradients: Sequence[Any]) -> Any:
         """Whether this step's arithmetic overflowed, as a scalar bool tensor.
@@ -210,11 +222,13 @@ def open_session(
     out kernels this small costs more than it gains (1.4 times measured on two cores).
 
     CPU and GPU sessions may follow one another; an NPU is a one-way door: the adapter takes one
-    device and one set of options per process.
+    device and one set of options per process. Where ``TF_CONFIG`` names several workers, a CPU or
+    GPU becomes one rank among them, and all ranks wait here until each has come.
 
     Raises:
-        DeviceError: for a device that is not there, a precision it does not offer, or a second,
-            different NPU session.
+        ConfigError: for a ``TF_CONFIG`` that is not valid.
+        DeviceError: for a device that is not there, a precision it does not offer, a second,
+            different NPU session, or a rank that does not come.
     """
     global _open
     from zoolib.runtime import compat
@@ -227,7 +241,7 @@ def open_session(
                 f"device: {_open.device.name} is open and cannot be exchanged for {chosen.name} in "
                 "this process; restart the kernel to change"
             )
-        handle = None
+        handle = processes = None
         if chosen.kind == "npu":
             handle = _open_npu(device, chosen, precision, options)
             if _open is not None and _open.npu is handle:
@@ -238,7 +252,11 @@ def open_session(
         compat.quiet()
         if small_dense and chosen.kind == "cpu":
             compat.one_thread()
-        _open = Session(chosen, precision, handle)
+        if handle is None:
+            from zoolib.runtime.distribute import join
+
+            processes = join(chosen.name)
+        _open = Session(chosen, precision, handle, processes)
         return _open
 
 
