@@ -12,7 +12,7 @@ from zoolib.core.events import Saved, Started
 
 _out = Path(os.environ["SCENARIO_OUT"])
 _config = zoolib.get_model("mtnet").preset("smoke", **SMALL)
-_folders: list = []
+_results: list = []
 
 
 def _report(result):
@@ -35,6 +35,7 @@ def trains():
 
     result = zoolib.train(_config, "npu", out=_out, progress=False)
     session = current()
+    _results.append(result)
     return {**_report(result), "ranks": [session.rank, session.size, session.device.name]}
 
 
@@ -48,6 +49,24 @@ def overflow_anywhere_skips_the_step_everywhere():
     call = session.compile(lambda x: session.overflowed([x]))
     large = float("inf") if session.rank else 1.0
     return [bool(call(tf.constant(value)).numpy()) for value in (large, 1.0)]
+
+
+def evaluates_its_share():
+    """Metrics of an evaluation by both, the test tasks this rank adapted to, and the cost."""
+    import npu_device
+
+    task, asked = _results[0].task, []
+    whole = task.source.test_part
+    task.source.test_part = lambda places, shots=None: asked.append(places) or whole(places, shots)
+    task.evaluate()
+    before = npu_device.eager_variable_operations()
+    metrics = task.evaluate()
+    return {
+        "metrics": metrics,
+        "tasks": sorted({int(place) for places in asked for place in places}),
+        "calls": len(asked),
+        "eager": npu_device.eager_variable_operations() - before,
+    }
 
 
 def stops_at_a_checkpoint_and_resumes():

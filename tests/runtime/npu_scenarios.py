@@ -16,10 +16,29 @@ SMALL = {
     "report_every": 5,
     "eval_every": 10,
     "checkpoint_every": 10,
-    "test_tasks": 6,
+    "test_tasks": 7,  # odd: shares of two ranks are padded
     "test_updates": 2,
     "dim_hidden": 8,
     "variant": "mtnet_full",
+    "loss_scale": "static",
+}
+# One of seconds on images: a convolutional network with batch norm, masks and a metric.
+IMAGES = {
+    "datasource": "omniglot",
+    "variant": "mtnet",
+    "norm": "batch_norm",
+    "num_classes": 2,
+    "shots": 1,
+    "queries": 1,
+    "num_filters": 3,
+    "meta_batch_size": 2,
+    "num_updates": 1,
+    "update_lr": 0.4,
+    "iterations": 6,
+    "report_every": 3,
+    "checkpoint_every": 3,
+    "test_tasks": 5,
+    "test_updates": 1,
     "loss_scale": "static",
 }
 _STALE = ("RANK_", "CM_", "ASCEND_", "FAKE_NPU_", "NPU_LOOP_SIZE", "JOB_ID")

@@ -122,7 +122,7 @@ BAD = [
         {"customize_dtypes": "HERE/text.ini", "precision_mode": "must_keep_origin_dtype"},
         "customize_dtypes: expected another precision",
     ),
-    ({"op_compiler_cache_dir": "HERE/text.ini"}, "op_compiler_cache_dir: expected an existing"),
+    ({"op_compiler_cache_dir": "HERE/text.ini"}, "op_compiler_cache_dir: expected a folder"),
 ]
 
 

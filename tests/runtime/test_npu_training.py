@@ -112,6 +112,16 @@ def test_two_halves_of_a_batch_equal_the_whole(pair, whole):
         np.testing.assert_allclose(values, theirs[name], rtol=1e-5, atol=1e-6, err_msg=name)
 
 
+def test_an_evaluation_is_shared_out_and_comes_together_as_in_one_process(pair):
+    first, second = (report["evaluates_its_share"] for report in pair)
+    assert (first["tasks"], second["tasks"]) == ([0, 1, 2, 3], [4, 5, 6])
+    assert first["metrics"] == second["metrics"] == pair[0]["trains"]["metrics"]
+    assert first["eager"] == second["eager"] == 0 and first["calls"] == second["calls"]
+    alone = zoolib.load(pair[0]["trains"]["folder"], "cpu").task.evaluate()
+    assert "query_mse_step_1_ci95" in alone
+    assert first["metrics"] == pytest.approx(alone, rel=1e-6)
+
+
 def test_rank_0_alone_writes_and_both_return_the_same(pair):
     first, second = (r["trains"] for r in pair)
     assert first["metrics"] == second["metrics"] and first["history"] == second["history"]

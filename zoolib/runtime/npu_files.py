@@ -22,6 +22,17 @@ def writable_folder(field: str, path: str) -> None:
         raise ConfigError(f"{field}: expected an existing folder one can write to, got {path!r}")
 
 
+def makeable_folder(field: str, path: str) -> None:
+    """Raise ConfigError unless ``path`` is a folder one can write to, or can be made one."""
+    place = os.path.abspath(path)
+    while not os.path.lexists(place):
+        place = os.path.dirname(place)
+    if not os.path.isdir(place) or not os.access(place, os.W_OK):
+        raise ConfigError(
+            f"{field}: expected a folder one can write to, or a place for one, got {path!r}"
+        )
+
+
 def read_text(field: str, path: str) -> str:
     """The text of a file; raises ConfigError if it cannot be read."""
     try:

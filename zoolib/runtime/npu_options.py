@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import re
 import typing
 from typing import Any
@@ -19,6 +18,7 @@ from zoolib.errors import ConfigError
 from zoolib.runtime.npu_files import (
     check_mixlist,
     json_file,
+    makeable_folder,
     profile,
     read_text,
     writable_folder,
@@ -105,8 +105,8 @@ class NpuOptions:
                 f"op_compiler_cache_mode: expected enable or disable with {size} ranks (force "
                 "lets them overwrite each other's cache), got 'force'"
             )
-        if self.op_compiler_cache_dir and os.path.exists(self.op_compiler_cache_dir):
-            writable_folder("op_compiler_cache_dir", self.op_compiler_cache_dir)
+        if self.op_compiler_cache_dir:
+            makeable_folder("op_compiler_cache_dir", self.op_compiler_cache_dir)
 
     def check(self, precision: str = "float32") -> str:
         """Check what can be checked on any machine: all but files and folders.

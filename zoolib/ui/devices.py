@@ -1,20 +1,29 @@
 """Where and how precisely a run computes: two dropdowns that offer only what there is.
 
-With an NPU chosen, the settings of its adapter stand below in a closed fold.
+With an NPU chosen, the settings of its adapter stand below in a closed fold. Once one is open they
+are shown as they are and locked, with how to change them and the lines that bring them back.
 """
 
 from __future__ import annotations
 
+import contextlib
+import html
 from collections.abc import Sequence
 from typing import Any, Callable
 
 import ipywidgets as widgets
 
-from zoolib.errors import DeviceError
-from zoolib.ui.fields import WIDE
+from zoolib.errors import ConfigError, DeviceError, ZoolibError
+from zoolib.runtime.npu_precision import NOTES
+from zoolib.ui import recall
+from zoolib.ui.fields import MUTED, WIDE
 from zoolib.ui.npu_fields import NpuFields
 
-LOCKED = "an NPU is open in this kernel at these settings; restart the kernel to change"
+LOCKED = (
+    "<b>{name} is open in this kernel</b> with these settings, and stays so: an NPU takes one "
+    "device and one set of options per process. Copy the settings, restart the kernel to change "
+    "device, precision or options, then paste the lines, change them and run."
+)
 _RANK = ("cpu", "gpu", "npu")
 
 
@@ -25,6 +34,8 @@ class DeviceChoice(widgets.VBox):
         devices: what the machine offers (:func:`zoolib.devices`), absent ones included.
         session: gives the open session of this process, or ``None``.
         complain: called with a sentence when a choice is refused.
+        recipe: gives what else a run needs, as Python, as a command line, and its folder; told with
+            the choice by "Copy settings" once an NPU is open.
     """
 
     def __init__(
@@ -32,9 +43,11 @@ class DeviceChoice(widgets.VBox):
         devices: Sequence[Any],
         session: Callable[[], Any],
         complain: Callable[[str], None],
+        recipe: Callable[[], tuple[str, str, Any]],
     ) -> None:
         self._devices = {device.name: device for device in devices}
         self._session, self._complain, self._npu_open = session, complain, False
+        self._recipe = recipe
         usable = [device for device in devices if device.available]
         best = max(usable, key=lambda device: _RANK.index(device.kind))
         self._chosen = best.name
@@ -54,12 +67,39 @@ class DeviceChoice(widgets.VBox):
             style=WIDE,
             layout=layout,
         )
-        self.note = widgets.HTML()
-        self.npu = NpuFields()
+        self.hint, self.npu = widgets.HTML(), NpuFields()
+        self._build_lock()
         self.device.observe(self._choose, names="value")
-        super().__init__([self.device, self.precision, self.npu, self.note])
+        self.precision.observe(lambda _: self._show_hint(), names="value")
+        self.npu.on_change(self._show_hint)
+        super().__init__([self.device, self.precision, self.hint, self.npu, self.lock_box])
         self._show_npu()
         self.refresh()
+
+    def _build_lock(self) -> None:
+        """What is there once an NPU is open, hidden until then."""
+        self.note, self.lines = widgets.HTML(), widgets.HTML()
+        self.copy = widgets.Button(
+            description="Copy settings",
+            tooltip="Show all settings of this panel as lines that bring them back.",
+            icon="copy",
+        )
+        self.copy.on_click(lambda _: self.show_lines())
+        layout = widgets.Layout(display="none")
+        self.lock_box = widgets.VBox([self.note, self.copy, self.lines], layout=layout)
+
+    def show_lines(self) -> None:
+        """Show the settings as they are now, as lines of Python and of shell to copy."""
+        try:
+            device, precision = self.choice()
+            where = {"device": device, "precision": precision, **self.options()}
+            code, command, out = self._recipe()
+        except ZoolibError as error:
+            self.lines.value = ""
+            self._complain(str(error))
+            return
+        python = recall.python_lines(code, where, out)
+        self.lines.value = recall.blocks(python, recall.command_line(command, where, out))
 
     def choice(self) -> tuple[str, str]:
         """Names of the chosen device and precision.
@@ -99,13 +139,26 @@ class DeviceChoice(widgets.VBox):
             self.precision.value = session.precision
         if getattr(session, "options", None) is not None:
             self.npu.fill(session.options)
-        self.note.value = f"<div>{LOCKED}</div>"
+        told = LOCKED.format(name=html.escape(session.device.name))
+        self.note.value = f'<div style="{MUTED}">{told}</div>'
+        self.lock_box.layout.display = None
         self.lock(True)
 
     def _show_npu(self) -> None:
         """The NPU's settings are there only with an NPU."""
         npu = self._devices[self._chosen].kind == "npu"
         self.npu.layout.display = None if npu else "none"
+        self._show_hint()
+
+    def _show_hint(self) -> None:
+        """What is to be known of the precision in effect, if anything."""
+        told = ""
+        if self._devices[self._chosen].kind == "npu" and self.precision.value:
+            with contextlib.suppress(ConfigError):  # refused, in words, when a run is asked for
+                mode = self.npu.mode(self.precision.value)
+                told = f"{mode}: {NOTES[mode]}" if mode in NOTES else ""
+        self.hint.value = f'<div style="{MUTED}">{html.escape(told)}</div>' if told else ""
+        self.hint.layout.display = None if told else "none"
 
     def _choose(self, change: dict) -> None:
         device = self._devices[change["new"]]

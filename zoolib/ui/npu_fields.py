@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Callable
 
 import ipywidgets as widgets
 
 from zoolib.core.npu_settings import npu_options, npu_settings
+from zoolib.runtime.npu_precision import adapter_precision
 from zoolib.ui.fields import Field
 
 
@@ -35,6 +36,20 @@ class NpuFields(widgets.Accordion):
         """
         values = {name: field.value for name, field in self.fields.items()}
         return npu_options({k: v for k, v in values.items() if v != self.fields[k].setting.default})
+
+    def mode(self, precision: str) -> str:
+        """The adapter's name of a run's precision under what is set here.
+
+        Raises:
+            ConfigError: for values that contradict each other.
+        """
+        names = ("product", "precision_mode", "precision_mode_v2")
+        return adapter_precision(precision, *(self.fields[name].value for name in names))[1]
+
+    def on_change(self, function: Callable[[], None]) -> None:
+        """Call ``function`` whenever a setting changes."""
+        for field in self.fields.values():
+            field.observe(lambda _: function())
 
     def fill(self, options: Any) -> None:
         """Show these options."""

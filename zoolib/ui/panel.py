@@ -55,7 +55,8 @@ class Panel(widgets.VBox):
         self._result: Any = None
         offered = (devices or zoolib.devices)()
         self.display = Display(keys, self._ended)
-        self.choice = DeviceChoice(offered, session or _open_session, self._refuse)
+        session = session or _open_session
+        self.choice = DeviceChoice(offered, session, self._refuse, self._recipe)
         self.run_button = _button("Run", "play", "Start a new run with these settings.")
         self.stop_button = _button("Stop", "stop", "Stop after the current steps and save.")
         self.resume_button = _button("Resume", "step-forward", "Go on where the run stopped.")
@@ -184,6 +185,15 @@ class Panel(widgets.VBox):
 
     def _refuse(self, text: str) -> None:
         self.display.say(text, alarm=True)
+
+    def _recipe(self) -> tuple[str, str, str | Path]:
+        """The settings as Python and as a command line, and the folder of the runs."""
+        form = self.form
+        if form is None:  # of a config alone: by the form it would have
+            known = self._config.model in zoolib.list_models()
+            form = Form(zoolib.get_model(self._config.model) if known else type(self._config))
+            form.set(self._config)
+        return form.code(), form.command(), self.out
 
     def _resumable(self) -> Path | None:
         """The folder Resume would go on with."""

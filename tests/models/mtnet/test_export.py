@@ -8,6 +8,7 @@ import tensorflow as tf
 
 import zoolib
 from zoolib.models.mtnet.learner import prediction_curve
+from zoolib.models.mtnet.task import MTNet
 
 X = np.linspace(-4.0, 4.0, 5, dtype=np.float32)[:, None]
 Y = np.sin(X)
@@ -97,3 +98,14 @@ def test_the_prediction_curve_is_the_learner_at_every_step_and_traced_once(task)
     assert call.experimental_get_tracing_count() == 1
     prediction_curve(task, X[:2], Y[:2], GRID[:3], steps=3)
     assert call.experimental_get_tracing_count() == 1
+
+
+def test_the_migration_page_shows_the_command_of_the_seeds_run(
+    session, root, tmp_path, monkeypatch
+):
+    task = MTNet(zoolib.get_model("mtnet").preset("seed"), session)
+    task.build()
+    monkeypatch.chdir(tmp_path)
+    told = zoolib.export(task, "frozen", "model.pb").conversion.text()
+    command = told[told.index("atc \\\n") :].split("\n\n")[0]
+    assert f"```\n{command}\n```" in (root / "docs" / "migration.md").read_text(encoding="utf-8")

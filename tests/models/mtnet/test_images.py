@@ -51,6 +51,27 @@ def test_an_exported_image_learner_agrees(glyphs, tmp_path):
     np.testing.assert_allclose(loaded.predict(images[1::2]), expected, rtol=1e-3, atol=1e-4)
 
 
+def test_a_frozen_image_learner_agrees_and_suits_the_converter(glyphs, tmp_path):
+    import tensorflow as tf
+
+    path = zoolib.export(glyphs.task, "frozen", tmp_path / "model.pb")
+    conversion = path.conversion
+    assert conversion.remarks == () and conversion.input_format == "ND"
+    assert [(p.name, p.dtype, p.layout) for p in conversion.inputs] == [
+        ("support_x", "uint8", "NHWC"), ("support_y", "int32", "ND"), ("x", "uint8", "NHWC"),
+    ]  # fmt: skip
+    images = stroke_glyphs(5, 2).images
+    feed = {"support_x:0": images[::2], "support_y:0": np.arange(5), "x:0": images[1::2]}
+    with tf.Graph().as_default() as graph:
+        graph_def = tf.compat.v1.GraphDef.FromString(path.read_bytes())
+        tf.graph_util.import_graph_def(graph_def, name="")
+        (output,) = conversion.outputs
+        with tf.compat.v1.Session(graph=graph) as session:
+            found = session.run(f"{output.name}:{output.index}", feed)
+    expected = glyphs.task.adapt(images[::2], np.arange(5)).predict(images[1::2])
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
+
+
 def test_omniglot_is_read_from_its_folders(tmp_path):
     write_image_folders(stroke_glyphs(24, 3, size=105), tmp_path / "data" / "omniglot")
     result = train(tmp_path / "runs", datasource="omniglot", data_dir=str(tmp_path / "data"),

@@ -12,6 +12,7 @@ from typing import Any, Callable
 import numpy as np
 import tensorflow as tf
 
+from zoolib.core.shards import Shards
 from zoolib.nn.losses import accuracy
 
 REPORTED = (0, 1, 2, 5, 10)
@@ -21,6 +22,8 @@ TASKS_PER_CALL = {False: 100, True: 4}  # images? -> tasks in one compiled call
 
 def evaluate(task: Any, shots: int | None = None) -> dict[str, float]:
     """Metrics of a trained task.
+
+    With several ranks all of them call this together, and get the same numbers.
 
     Args:
         task: an :class:`~zoolib.models.mtnet.task.MTNet`.
@@ -68,20 +71,22 @@ def mean_and_interval(values: np.ndarray) -> tuple[float, float]:
 
 
 def curve(task: Any, mode: str = "sampled", shots: int | None = None) -> np.ndarray:
-    """Query error of every stored test task after every inner step, [steps + 1, tasks]."""
-    count, size = task.config.test_tasks, _tasks_per_call(task)
-    masks = test_masks(task, mode, count) if task.network.zeta else None
+    """Query error of every stored test task after every inner step, [steps + 1, tasks].
+
+    With several ranks each adapts to its share of the tasks; all of them call this together.
+    """
+    masks = test_masks(task, mode, task.config.test_tasks) if task.network.zeta else None
     call = task.cached("errors", lambda: functools.partial(_errors, task))
     parts = []
-    for start in range(0, count, size):
-        places = np.minimum(np.arange(start, start + size), count - 1)  # the last call is padded
+    for places in task.shards.calls():
         batch = _batch(task, places, masks, shots)
         parts.append(call({name: tf.constant(values) for name, values in batch.items()}).numpy())
-    return np.concatenate(parts, axis=1)[:, :count]
+    return task.shards.gather(parts)
 
 
-def _tasks_per_call(task: Any) -> int:
-    return min(TASKS_PER_CALL[task.config.images], task.config.test_tasks)
+def shards(task: Any) -> Shards:
+    """How the stored test tasks are shared out over ranks and compiled calls."""
+    return Shards(task.session, task.config.test_tasks, TASKS_PER_CALL[task.config.images])
 
 
 def _batch(task: Any, places: np.ndarray, masks: Any, shots: int | None) -> dict[str, np.ndarray]:
@@ -92,7 +97,7 @@ def _batch(task: Any, places: np.ndarray, masks: Any, shots: int | None) -> dict
 
 def functions(task: Any) -> dict[str, tuple[Callable, tuple]]:
     """What :func:`evaluate` runs on the device, with example arguments; one for each shape."""
-    size, found = _tasks_per_call(task), {}
+    size, found = task.shards.per_call, {}
     for mode in _modes(task):
         masks = test_masks(task, mode, size) if task.network.zeta else None
         batch = _batch(task, np.arange(size), masks, None)

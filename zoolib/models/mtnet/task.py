@@ -45,6 +45,7 @@ class MTNet(Task):
         part = shard(config.meta_batch_size, rank, size, "meta_batch_size")
         self.mine = slice(part.start, part.stop)  # tasks of a meta-step
         self.source = sources.make(config)
+        self.shards = evaluation.shards(self)
         self.network = Network(config, self.session, self.source.inputs)
         self.optimizer = Adam(list(self.network.trainable_variables))
         self.loss_scale = LossScale(
