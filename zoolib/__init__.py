@@ -16,9 +16,12 @@ _PUBLIC = {
     "run": "zoolib.core.run",
     "train": "zoolib.core.train",
     "load": "zoolib.core.result",
+    "compare": "zoolib.core.compare",
     "export": "zoolib.core.export",
     "devices": "zoolib.runtime.device",
     "npu_check": "zoolib.runtime.npu_lint",
+    "SWA": "zoolib.models.swa.callback",
+    "update_batch_norm": "zoolib.models.swa.batch_norm",
     "ConfigError": "zoolib.errors",
     "DataError": "zoolib.errors",
     "DeviceError": "zoolib.errors",
@@ -30,7 +33,10 @@ __all__ = sorted(_PUBLIC)
 
 
 # Names behind which TensorFlow is: its log lines must not land in a notebook's cell.
-_WITH_TENSORFLOW = ("run", "train", "load", "export", "devices", "npu_check")
+_WITH_TENSORFLOW = (
+    *("run", "train", "load", "export", "devices", "npu_check"),
+    *("SWA", "update_batch_norm"),
+)
 
 
 def __getattr__(name: str) -> Any:

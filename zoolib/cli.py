@@ -1,4 +1,4 @@
-"""The command line: list, doctor, runs, train, launch, npu-check, eval, compare, export.
+"""The command line: list, doctor, runs, train, launch, npu-check, eval, compare, export, data.
 
 Options of `train` are read off the model's config, seed-document names included.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib.util
 import json
 import math
 import signal
@@ -16,9 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import zoolib
+from zoolib.cli_data import run_data
 from zoolib.cli_launch import run_launch
 from zoolib.cli_npu import npu_check
 from zoolib.cli_options import Parser, train_parser
+from zoolib.cli_swa import add_swa
 from zoolib.core.npu_settings import npu_options
 from zoolib.errors import ConfigError, DataError, DeviceError, StoreError
 from zoolib.runtime.quiet import import_tensorflow
@@ -41,6 +44,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             return run_launch(words[1:], _checked)
         if words[:1] == ["npu-check"]:
             return npu_check(words[1:])
+        if words[:1] == ["data"]:
+            return run_data(words[1:])
         arguments = _parser().parse_args(words)
         return arguments.command(arguments) or 0
     except BAD_INPUT as error:
@@ -71,7 +76,8 @@ def _parser() -> argparse.ArgumentParser:
     runs.set_defaults(command=_runs)
 
     add("train", help="train a method; see: train MODEL --help")
-    add("launch", help="train on several NPUs, one process each; see: launch --help")
+    add("launch", help="train on several devices, one process each; see: launch --help")
+    add("data", help="make records of images, or check them; see: data --help")
     add("npu-check", help="whether a method's step suits an Ascend NPU, told on any machine")
 
     evaluate = add("eval", help="evaluate a run's newest checkpoint")
@@ -80,8 +86,11 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--json", action="store_true")
     evaluate.set_defaults(command=_eval)
 
-    compare = add("compare", help="settings and final metrics of runs side by side")
-    compare.add_argument("folders", nargs="+", metavar="FOLDER")
+    compare = add("compare", help="runs side by side: what differs, seeds, paired intervals")
+    compare.add_argument("folders", nargs="+", metavar="FOLDER", help="of a run, or of many runs")
+    compare.add_argument("--metric", help="judge by this one, not by the method's headline")
+    compare.add_argument("--all", action="store_true", help="every metric of a pair")
+    compare.add_argument("--json", action="store_true")
     compare.set_defaults(command=_compare)
 
     export = add("export", help="write a trained model for other programs")
@@ -90,6 +99,11 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("--to", required=True, help="folder or file to make")
     export.add_argument("--device", default="auto")
     export.set_defaults(command=_export)
+
+    counts = add("counts", help="parameters and multiply-adds of a method's networks")
+    counts.add_argument("model")
+    counts.set_defaults(command=_counts)
+    add_swa(add)
     return parser
 
 
@@ -99,6 +113,19 @@ def _list(_: argparse.Namespace) -> None:
         print(f"{name:14} {spec.title}\n{'':14} {spec.paper}")
         for preset, make in spec.presets.items():
             print(f"{'':14} {preset:9} {' '.join((make.__doc__ or '').split())}")
+
+
+def _counts(arguments: argparse.Namespace) -> None:
+    counts = _part(arguments.model, "counts")
+    if counts is None:
+        raise ConfigError(f"counts: {arguments.model} has no networks of fixed sizes")
+    print(counts.table())
+
+
+def _part(model: str, name: str) -> Any:
+    """A module that only some methods have; None if this one has not."""
+    path = f"zoolib.models.{zoolib.get_model(model).name}.{name}"
+    return importlib.import_module(path) if importlib.util.find_spec(path) else None
 
 
 def _doctor(_: argparse.Namespace) -> int:
@@ -142,6 +169,8 @@ def _train(rest: list[str]) -> int:
     from zoolib.core.train import shown
 
     events = shown(run(config, options.device, options.precision, options.out, resume, npu))
+    logs = _part(rest[0], "logs")
+    events = logs.logged(events) if logs else events
     folder = None
     try:
         with contextlib.closing(events):
@@ -250,13 +279,11 @@ def _eval(arguments: argparse.Namespace) -> None:
     import_tensorflow()
     task = result.task
     checkpoint, _ = RunFolder.open(result.folder).latest()
-    with task.session.placement():
-        metrics = task.evaluate()
     summary = {
         "model": result.config.model,
         "preset": result.config.preset,
         "folder": str(result.folder),
-        "metrics": metrics,
+        "metrics": result.evaluate(),
         "steps": checkpoint.step,
         "device": task.session.device.name,
         "precision": task.session.precision,
@@ -265,16 +292,21 @@ def _eval(arguments: argparse.Namespace) -> None:
 
 
 def _compare(arguments: argparse.Namespace) -> None:
-    from zoolib.core.compare import compare
-
-    print(compare(arguments.folders))
+    found = zoolib.compare(*arguments.folders, metric=arguments.metric)
+    if arguments.json:
+        print(json.dumps(_finite(found.to_dict()), allow_nan=False))
+    else:
+        print(found.text(everything=arguments.all))
 
 
 def _export(arguments: argparse.Namespace) -> None:
     result = zoolib.load(arguments.folder, arguments.device)
     import_tensorflow()
     task = result.task
-    print(zoolib.export(task, arguments.format, arguments.to))
+    written = zoolib.export(task, arguments.format, arguments.to)
+    print(written)
+    if written.conversion is not None:
+        print(f"\n{written.conversion.text()}", end="")
 
 
 def _tell(summary: dict[str, Any], options: argparse.Namespace) -> None:
@@ -290,4 +322,6 @@ def _finite(value: Any) -> Any:
     """JSON knows no infinity: null stands for a number that is not finite."""
     if isinstance(value, dict):
         return {k: _finite(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_finite(v) for v in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

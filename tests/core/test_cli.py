@@ -90,7 +90,7 @@ def test_a_process_of_its_own_says_no_more_than_one_line(here, environment):
         [sys.executable, "-m", "zoolib", *words], env=environment, capture_output=True, text=True
     )
     assert (done.returncode, done.stdout) == (2, "")
-    assert re.fullmatch("zoolib: device: expected one of auto, .*got 'gpu:7'\n", done.stderr)
+    assert re.fullmatch("zoolib: device: expected one of auto, .*got 'gpu:7'; .*\n", done.stderr)
     assert list(here.iterdir()) == []
 
 

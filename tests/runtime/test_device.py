@@ -60,6 +60,8 @@ def test_unknown_and_absent_devices(machine):
     machine(CPU, NO_GPU, NPUS[0])
     with pytest.raises(DeviceError, match="expected one of auto, cpu, npu:0, got 'tpu'"):
         find_device("tpu")
+    with pytest.raises(DeviceError, match="got 'gpu:3'; TensorFlow sees no GPU"):
+        find_device("gpu:3")
     with pytest.raises(DeviceError, match="gpu:0 is not available: TensorFlow sees no GPU"):
         find_device("gpu")
 
@@ -136,7 +138,8 @@ def test_a_session_tells_what_a_user_should_know():
     told = session.remarks("none")
     assert told[0] == "hcom_parallel: this Ascend adapter has no such option"
     assert told[1].startswith("allow_mix_precision computes in float16: set loss_scale")
-    assert session.remarks("dynamic") == session.remarks(None) == told[:1]
+    assert told[2] == "allow_mix_precision: fastest; losses must be scaled"
+    assert session.remarks("dynamic") == session.remarks(None) == [told[0], told[2]]
     adapter.precision = "allow_fp32_to_fp16"
     assert session.remarks("none") == told[:1]
     assert Session(CPU, "float32").remarks("none") == []

@@ -108,6 +108,7 @@ BAD = [
     ({"dump": True}, "data_save_path: expected an existing folder"),
     ({"over_dump": True, "data_save_path": "HERE/none"}, "data_save_path: expected an existing"),
     ({"profiling": True}, "data_save_path: expected an existing folder"),
+    ({"profiling_options": "{}"}, "profiling_options: expected profiling to be on"),
     ({"profiling": True, "profiling_options": "{output"}, "expected a JSON object with keys"),
     ({"profiling": True, "profiling_options": '{"trace": 1}'}, "expected a JSON object with keys"),
     ({"profiling": True, "profiling_options": '{"output": "no"}'}, "expected an existing folder"),

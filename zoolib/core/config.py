@@ -155,6 +155,38 @@ class Config:
         1000, "Steps between checkpoints.", unit="steps", low=1, advanced=True
     )
 
+    swa_start: int = setting(
+        0,
+        "Average the weights (SWA) after this step; 0: never.",
+        unit="steps",
+        low=0,
+        advanced=True,
+    )
+    swa_every: int = setting(
+        100,
+        "Steps between two snapshots of the weights, and of a learning-rate cycle.",
+        unit="steps",
+        low=1,
+        advanced=True,
+    )
+    swa_lr: float = setting(
+        0.0,
+        "Step size while averaging, lowest of a cycle; 0 leaves the method's schedule alone.",
+        low=0.0,
+        high=1e4,
+        advanced=True,
+    )
+    swa_lr2: float = setting(
+        0.0,
+        "Highest step size of a cycle; 0: no cycles, swa_lr throughout.",
+        low=0.0,
+        high=1e4,
+        advanced=True,
+    )
+    swa_window: int = setting(
+        0, "Average the last so many snapshots; 0: all of them.", low=0, high=1000, advanced=True
+    )
+
     def __post_init__(self) -> None:
         for item in self.settings():
             object.__setattr__(self, item.name, item.parse(getattr(self, item.name)))
@@ -163,7 +195,20 @@ class Config:
                 f"eval_every: expected a multiple of report_every ({self.report_every}), "
                 f"got {self.eval_every}"
             )
+        self._check_swa()
         self.check()
+
+    def _check_swa(self) -> None:
+        if self.swa_start and self.swa_start + self.swa_every > self.iterations:
+            raise ConfigError(
+                f"swa_start: expected at most iterations - swa_every "
+                f"({self.iterations - self.swa_every}), so that there is a snapshot; "
+                f"got {self.swa_start}"
+            )
+        if self.swa_lr2 and not self.swa_lr <= self.swa_lr2:
+            raise ConfigError(
+                f"swa_lr2: expected 0 or at least swa_lr ({self.swa_lr:g}), got {self.swa_lr2:g}"
+            )
 
     @property
     def small_dense(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from zoolib.core.npu_settings import npu_options, numerical
 from zoolib.core.spec import get_model
@@ -12,13 +12,32 @@ from zoolib.core.store import RunFolder
 from zoolib.errors import StoreError
 from zoolib.runtime.device import current, open_session
 
+if TYPE_CHECKING:
+    from zoolib.core.averaging import Averaging
+
 
 def restore(folder: Path, device: str = "auto") -> Any:
-    """The task with the variables of the newest whole checkpoint.
+    """The task as it is to be used: a run with SWA gives the averaged weights.
 
     Raises:
         StoreError: if there is no checkpoint yet.
     """
+    task, averaging, step = restore_run(folder, device)
+    if averaging is not None and averaging.exists(step):
+        with task.session.placement():
+            if step < task.config.iterations:  # statistics are settled when a run ends
+                averaging.settle(step)
+            averaging.apply()
+    return task
+
+
+def restore_run(folder: Path, device: str = "auto") -> tuple[Any, Averaging | None, int]:
+    """The task with the variables of the newest whole checkpoint, its averaging, the step.
+
+    Raises:
+        StoreError: if there is no checkpoint yet.
+    """
+    from zoolib.core.averaging import averaging_of
     from zoolib.runtime.compile import Bulk
 
     run = RunFolder.open(folder)
@@ -33,5 +52,7 @@ def restore(folder: Path, device: str = "auto") -> Any:
     with session.placement():
         task = get_model(run.config.model).task_class()(run.config, session)
         task.build()
-        Bulk(task.state()).write(checkpoint.arrays)
-    return task
+        averaging = averaging_of(task)
+        kept = averaging.state() if averaging else {}
+        Bulk({**task.state(), **kept}).write(checkpoint.arrays)
+    return task, averaging, checkpoint.step

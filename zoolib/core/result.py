@@ -32,10 +32,26 @@ class Result:
 
     @functools.cached_property
     def task(self) -> Any:
-        """The trained object (predict, adapt, embed …, by method), from the newest checkpoint."""
+        """The trained object (predict, adapt, embed …, by method), from the newest checkpoint.
+
+        Of a run with SWA it is the averaged one.
+        """
         from zoolib.core.restore import restore
 
         return restore(self.folder, self.device)
+
+    def evaluate(self) -> dict[str, float]:
+        """The final evaluation once more, from the newest checkpoint.
+
+        Raises:
+            StoreError: if there is no checkpoint yet.
+        """
+        from zoolib.core.averaging import evaluate
+        from zoolib.core.restore import restore_run
+
+        task, averaging, step = restore_run(self.folder, self.device)
+        with task.session.placement():
+            return evaluate(task, averaging, step)
 
     @property
     def summary(self) -> dict[str, Any]:

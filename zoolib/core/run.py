@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from zoolib.core import environment, files
+from zoolib.core.averaging import averaging_of, evaluate
 from zoolib.core.board import Board
 from zoolib.core.config import Config
 from zoolib.core.events import Evaluated, Event, Failed, Finished, Saved, Started, Stepped
@@ -132,7 +133,10 @@ class _Training:
         from zoolib.runtime.compile import Bulk
 
         self.task, self.session, self.folder, self.config = task, session, folder, task.config
-        self.bulk = Bulk(task.state())
+        with session.placement():
+            self.averaging = averaging_of(task)
+        self.variables = {**task.state(), **(self.averaging.state() if self.averaging else {})}
+        self.bulk = Bulk(self.variables)
         self.step, self.saved_at, self.evaluated_at, self.consistent = 0, -1, -1, True
         self.pending: dict[str, np.ndarray] = {name: np.zeros(0, "f4") for name in task.terms}
         self.latest: dict[str, float] = {}
@@ -183,9 +187,11 @@ class _Training:
                 self.absorb(loop(batch, draws, len(steps)), steps)
                 elapsed = time.perf_counter() - begin
                 self.seconds += elapsed
+                if self.averaging and self.averaging.due(self.step):
+                    self.averaging.snapshot()
                 evaluated = bool(config.eval_every) and self.due(config.eval_every)
                 if evaluated:
-                    self.latest, self.evaluated_at = self.task.evaluate(), self.step
+                    self.latest, self.evaluated_at = self.evaluate(), self.step
                 row = self.means()
                 report = self.due(config.report_every)
                 if report:
@@ -201,13 +207,15 @@ class _Training:
         """Evaluate the finished model and write the summary."""
         with deferred(), self.session.placement():
             fresh = self.evaluated_at == self.step
-            metrics = self.latest if fresh else self.task.evaluate()
+            metrics = self.latest if fresh else self.evaluate()
             self.board.scalars(self.step, metrics)
             summary = {
                 "model": self.config.model,
                 "preset": self.config.preset,
                 "steps": self.step,
                 "metrics": metrics,
+                "headline": self.task.headline,
+                "lower_is_better": self.task.lower_is_better,
                 "seconds": self.seconds,
                 "steps_per_second": steps / self.seconds if self.seconds else 0.0,
                 "device": self.session.device.name,
@@ -215,6 +223,10 @@ class _Training:
             }
             self.folder.write_summary(summary)
         return summary
+
+    def evaluate(self) -> dict[str, float]:
+        """Metrics of the weights, and of their average if there is one."""
+        return evaluate(self.task, self.averaging, self.step)
 
     def restore(self) -> list[str]:
         """Take up the newest whole checkpoint; returns remarks about damaged ones."""
@@ -227,7 +239,7 @@ class _Training:
             self.step = self.saved_at = checkpoint.step
             self.pending = checkpoint.pending
         with self.session.placement():
-            self.session.broadcast(list(self.task.state().values()))
+            self.session.broadcast(list(self.variables.values()))
         return [*remarks, *self.session.remarks(getattr(self.config, "loss_scale", None))]
 
     def save(self) -> Path:
@@ -239,6 +251,8 @@ class _Training:
         """
         with deferred():
             with self.session.placement():
+                if self.averaging and self.step == self.config.iterations:
+                    self.averaging.settle(self.step)
                 arrays = self.bulk.read()
             for name, values in arrays.items():
                 if not np.isfinite(values).all():
@@ -265,12 +279,15 @@ class _Training:
                 yield ahead.result()
 
     def stretches(self, size: int) -> Iterator[range]:
-        """Steps of each call: at most ``size``, never across a report or a checkpoint."""
+        """Steps of each call: at most ``size``, never across a report, checkpoint or snapshot."""
         step, end = self.step, self.config.iterations
         while step < end:
             stops = [step + size, end]
             for every in (self.config.report_every, self.config.checkpoint_every):
                 stops.append(step + every - step % every)
+            start, every = self.config.swa_start, self.config.swa_every
+            if start:
+                stops.append(start if step < start else step + every - (step - start) % every)
             yield range(step, min(stops))
             step = min(stops)
 

@@ -12,6 +12,7 @@ an uninterrupted one.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import fcntl
 import io
@@ -235,6 +236,14 @@ class RunFolder:
                 f"{checkpoint.step} belongs to {checkpoint.metrics_bytes}; using the one before"
             )
         return None, remarks
+
+    def checkpoints(self) -> list[Checkpoint]:
+        """The whole checkpoints that are kept, oldest first; damaged ones are left out."""
+        found = []
+        for path in reversed(self._steps()):
+            with contextlib.suppress(DamagedCheckpoint):
+                found.append(read_checkpoint(path))
+        return found
 
     def _place(self, step: int) -> Path:
         return self._checkpoints / f"step-{step:09d}"

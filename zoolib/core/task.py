@@ -79,6 +79,17 @@ class Task(tf.Module, abc.ABC):
         """What a checkpoint needs, by stable name; by default every variable of the module."""
         return {v.name.split(":")[0]: v for v in self.variables}
 
+    def averaged_variables(self) -> list[tf.Variable]:
+        """What SWA averages (`zoolib.core.averaging`): by default every trainable variable."""
+        return list(self.trainable_variables)
+
+    def statistics(self) -> list[tf.Variable]:
+        """Batch-norm moving statistics: never averaged, recomputed for averaged weights."""
+        return []
+
+    def refresh_statistics(self) -> None:
+        """Recompute :meth:`statistics` for the weights as they are; no weight changes."""
+
     @abc.abstractmethod
     def figure_data(self) -> dict[str, Any]:
         """Arrays behind the method's own figures."""

@@ -82,7 +82,10 @@ def find_device(name: str) -> Device:
             return device
         raise DeviceError(f"device: {device.name} is not available: {device.reason}")
     names = ", ".join(["auto", *(d.name for d in usable)])
-    raise DeviceError(f"device: expected one of {names}, got {name!r}")
+    kind, _, number = wanted.partition(":")
+    absent = [d.reason for d in known if d.kind == kind and d.reason]
+    why = f"; {absent[0]}" if number.isdigit() and absent else ""
+    raise DeviceError(f"device: expected one of {names}, got {name!r}{why}")
 
 
 class Session:
@@ -181,12 +184,15 @@ class Session:
             loss_scale: how the loss is scaled; None where a method knows no scaling.
         """
         from zoolib.runtime import npu
+        from zoolib.runtime.npu_precision import NOTES
 
         if self.npu is None:
             return []
         told = [f"{name}: this Ascend adapter has no such option" for name in self.npu.skipped]
         if loss_scale == "none" and npu.needs_loss_scaling(self.npu.precision):
             told.append(f"{self.npu.precision} computes in float16: set loss_scale to dynamic")
+        if self.npu.precision in NOTES:
+            told.append(f"{self.npu.precision}: {NOTES[self.npu.precision]}")
         return told
 
     def tell(self, text: str) -> str:

@@ -165,6 +165,10 @@ class NpuOptions:
     def _check_profile(self) -> None:
         if not self.profiling_options:
             return
+        if not self.profiling:
+            raise ConfigError(
+                "profiling_options: expected profiling to be on with them, got profiling False"
+            )
         try:
             values = json.loads(self.profiling_options)
         except ValueError:
