@@ -1,0 +1,187 @@
+"""What the Keras callback costs, side by side in one run, and the seed's demonstration.
+
+    python benchmarks/swa.py                       # about 3 minutes on two idle cores
+
+Prints ratios and writes benchmarks/results/swa.json:
+
+* training steps under the callback against the same steps without it, alternating fits;
+* memory of the average against that of the averaged weights;
+* the batch-norm pass against a forward pass in training mode over the same data;
+* the seed document's demonstration: inference accuracy, training-mode accuracy, moving mean.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import zoolib
+from zoolib.data.blobs import blobs
+from zoolib.runtime.quiet import import_tensorflow
+
+import_tensorflow()
+import tensorflow as tf  # noqa: E402
+
+HERE = Path(__file__).parent
+EPOCHS, STEPS, BATCH = 8, 200, 128
+
+
+class Stopwatch(tf.keras.callbacks.Callback):
+    """Seconds per epoch, from its first step to its last."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seconds: list[float] = []
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        if batch == 0:
+            self._begin = time.perf_counter()
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        if batch == STEPS - 1:
+            self.seconds.append(time.perf_counter() - self._begin)
+
+
+def network() -> Any:
+    """A small convolutional network with batch norm, about 3 ms a step."""
+    layers = tf.keras.layers
+    model = tf.keras.Sequential([tf.keras.Input((16, 16, 3))])
+    for filters in (16, 32):
+        model.add(layers.Conv2D(filters, 3, strides=2, padding="same", use_bias=False))
+        model.add(layers.BatchNormalization())
+        model.add(layers.ReLU())
+    model.add(layers.GlobalAveragePooling2D())
+    model.add(layers.Dense(10))
+    loss = tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(tf.keras.optimizers.SGD(0.05, momentum=0.9), loss)
+    return model
+
+
+def images() -> tuple[np.ndarray, np.ndarray]:
+    """Random images and labels: only time matters here."""
+    source = np.random.default_rng(0)
+    x = source.normal(size=(BATCH * STEPS, 16, 16, 3)).astype(np.float32)
+    return x, source.integers(0, 10, len(x)).astype(np.int32)
+
+
+def epoch_seconds(model: Any, data: tuple, callbacks: list) -> list[float]:
+    """Seconds of each epoch but the first two, in which things are compiled."""
+    watch = Stopwatch()
+    # After the callback at a batch's beginning, before it at the end: both are inside.
+    model.fit(
+        *data,
+        batch_size=BATCH,
+        epochs=EPOCHS,
+        shuffle=False,
+        verbose=0,
+        callbacks=[watch, *callbacks],
+    )
+    return watch.seconds[2:]
+
+
+def step_cost(rounds: int) -> dict[str, Any]:
+    """Ratio of the time of training steps with the callback to that without, per round."""
+    data, ratios = images(), []
+    for number in range(rounds):
+        times = {}
+        order = ("with", "without") if number % 2 else ("without", "with")
+        for kind in order:
+            swa = zoolib.SWA(3, "cyclic", swa_lr=0.01, swa_lr2=0.03, swa_freq=2)
+            times[kind] = epoch_seconds(network(), data, [swa] if kind == "with" else [])
+        ratios.append(min(times["with"]) / min(times["without"]))
+    return {"ratios": ratios, "median": statistics.median(ratios)}
+
+
+def memory() -> dict[str, float]:
+    """Bytes of the average and of the weights averaged."""
+    model, (x, y) = network(), images()
+    swa = zoolib.SWA(2)
+    model.fit(x[:512], y[:512], epochs=3, verbose=0, callbacks=[swa])
+    weights = sum(np.asarray(w).nbytes for w in model.trainable_variables)
+    kept = sum(v.numpy().nbytes for v in swa.average.kept)
+    return {"weights": weights, "average": kept, "copies": kept / weights}
+
+
+def pass_cost(rounds: int) -> dict[str, Any]:
+    """Ratio of `update_batch_norm` to a compiled forward pass in training mode, per round."""
+    model, (x, _) = network(), images()
+    data = tf.data.Dataset.from_tensor_slices(x).batch(BATCH).prefetch(2)
+    forward = tf.function(lambda batch: tf.reduce_sum(model(batch, training=True)))
+
+    def plain() -> None:
+        for batch in data:
+            forward(batch)
+
+    def refresh() -> None:
+        zoolib.update_batch_norm(model, data)
+
+    ratios = []
+    for work in (plain, refresh):
+        work()
+    for number in range(rounds):
+        seconds = {}
+        for work in (plain, refresh) if number % 2 else (refresh, plain):
+            begin = time.perf_counter()
+            work()
+            seconds[work] = time.perf_counter() - begin
+        ratios.append(seconds[refresh] / seconds[plain])
+    return {"ratios": ratios, "median": statistics.median(ratios)}
+
+
+def demonstration() -> dict[str, float]:
+    """The seed document's run with the callback, as a user of keras-swa would write it."""
+    x, y = blobs(131072)
+    layers = tf.keras.layers
+    model = tf.keras.Sequential([tf.keras.Input((2,)), layers.Dense(50, activation="relu")])
+    model.add(layers.BatchNormalization())
+    model.add(layers.Dense(3, activation="softmax"))
+    model.compile(
+        tf.keras.optimizers.SGD(0.1), "sparse_categorical_crossentropy", metrics=["accuracy"]
+    )
+    swa = zoolib.SWA(start_epoch=75, lr_schedule="cyclic", swa_lr=0.001, swa_lr2=0.003, swa_freq=3)
+    fit = model.fit(x, y, batch_size=16384, epochs=100, verbose=0, callbacks=[swa])
+    inference = model.evaluate(x, y, batch_size=16384, verbose=0)[1]
+    moving = np.asarray(model.layers[1].moving_mean)
+    mean = np.asarray(model.layers[0](x)).mean(0)
+    in_training = np.mean(model(x, training=True).numpy().argmax(1) == y)
+    return {
+        "inference_accuracy": float(inference),
+        "training_mode_accuracy": float(in_training),
+        "moving_mean_error": float(np.abs(moving - mean).max()),
+        "fit_accuracy": float(fit.history["accuracy"][-1]),
+        "snapshots": int(swa.average.count.numpy()),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--rounds", type=int, default=7)
+    rounds = parser.parse_args().rounds
+    found = demonstration()
+    document = {
+        "command": "python benchmarks/swa.py",
+        "machine": f"{os.cpu_count()} cores, Python {platform.python_version()}, "
+        f"TensorFlow {tf.__version__}",
+        "step": step_cost(rounds),
+        "memory": memory(),
+        "pass": pass_cost(rounds),
+        "demonstration": found,
+    }
+    (HERE / "results").mkdir(exist_ok=True)
+    text = json.dumps(document, indent=1)
+    (HERE / "results" / "swa.json").write_text(text + "\n", encoding="utf-8")
+    print(text)
+
+
+if __name__ == "__main__":
+    main()

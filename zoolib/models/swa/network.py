@@ -1,0 +1,40 @@
+"""The classifier of the demonstrations: Dense, ReLU, batch norm if wanted, Dense (spec 3)."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from zoolib.data.draws import generator
+from zoolib.models.swa.config import SWAConfig
+from zoolib.nn.batch_norm import BatchNorm, batch_norms
+from zoolib.nn.layers import Dense, Maker
+from zoolib.runtime.device import Session
+
+
+class Network(tf.Module):
+    """One hidden layer; the normalisation comes after the ReLU, as in the seed's script.
+
+    Args:
+        inputs, classes: sizes of input and output.
+    """
+
+    def __init__(self, config: SWAConfig, session: Session, inputs: int, classes: int) -> None:
+        super().__init__()
+        make = Maker(session, lambda name: generator(config.seed, f"swa/{name}"))
+        self.hidden = Dense(make, "hidden", inputs, config.hidden)
+        self.norm = None
+        if config.norm == "batch_norm":
+            self.norm = BatchNorm(config.hidden, momentum=0.99, epsilon=1e-3, unbiased=False)
+        self.output = Dense(make, "output", config.hidden, classes)
+
+    @property
+    def statistics(self) -> list[tf.Variable]:
+        """Moving statistics of the normalisations."""
+        return [v for n in batch_norms(self) for v in (n.moving_mean, n.moving_variance)]
+
+    def __call__(self, x: tf.Tensor, training: bool, update: bool = True) -> tf.Tensor:
+        """Logits [N, classes] of inputs [N, inputs]."""
+        h = tf.nn.relu(self.hidden(x))
+        if self.norm is not None:
+            h = self.norm(h, training, update)
+        return self.output(h)

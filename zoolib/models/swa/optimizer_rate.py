@@ -1,0 +1,58 @@
+"""The learning rate of a Keras optimizer, of either Keras, behind loss scaling or not."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import Any, Optional
+
+import tensorflow as tf
+
+from zoolib.errors import ConfigError
+
+
+class OptimizerRate:
+    """Reads it, sets it, notices others setting it.
+
+    Args:
+        optimizer: of a compiled model.
+        schedule: the callback's; all but ``"manual"`` set the rate.
+
+    Raises:
+        ConfigError: if the rate is to be set but is a schedule object, which cannot be.
+    """
+
+    def __init__(self, optimizer: Any, schedule: str) -> None:
+        self.optimizer, self.scheduled = optimizer, schedule != "manual"
+        config = getattr(optimizer, "inner_optimizer", optimizer).get_config()
+        self.known = not isinstance(config.get("learning_rate"), dict)
+        self._set: Optional[float] = None
+        self._complained = False
+        if self.scheduled and not self.known:
+            raise ConfigError(
+                f"lr_schedule={schedule!r}: expected 'manual', because the optimizer's learning "
+                "rate is a LearningRateSchedule, which cannot be set"
+            )
+
+    def read(self) -> Optional[float]:
+        """The rate now; None if it is a schedule object's."""
+        return float(tf.convert_to_tensor(self.optimizer.learning_rate)) if self.known else None
+
+    def set(self, rate: float) -> None:
+        """Set it, if it is not what was set last."""
+        if rate != self._set:
+            self.optimizer.learning_rate = rate
+            self._set = rate
+
+    def watch(self) -> None:
+        """Warn, once, if it is not what was set last."""
+        if not self.scheduled or self._complained:
+            return
+        now = self.read()
+        if not math.isclose(now, self._set, rel_tol=1e-5):
+            self._complained = True
+            warnings.warn(
+                f"SWA: something else set the learning rate to {now:g} where {self._set:g} was "
+                "due; use lr_schedule='manual' with a schedule of your own",
+                stacklevel=4,
+            )
