@@ -10,8 +10,9 @@ import tensorflow as tf
 from tensorflow import keras
 
 from zoolib.models.swa.callback import SWA
-from zoolib.models.swa.rates import cyclic, ramp, snapshot_epochs
+from zoolib.models.swa.snapshots import snapshot_epochs
 from zoolib.optim.averaging import EqualAverage
+from zoolib.optim.schedules import swa_ramp
 
 layers = keras.layers
 KERAS_3 = not hasattr(layers.BatchNormalization, "_fused_batch_norm")
@@ -121,7 +122,8 @@ def test_rates_batch_by_batch_with_a_partial_last_one():
     model.fit(x, y, 8, 9, 0, [notes, swa], shuffle=False)
     for (epoch, batch), rate in notes.rates.items():
         i = (epoch - 4) % 2 * 6 + batch + 1
-        wanted = ramp(epoch, 4, 0.05, 0.01) if epoch < 4 else cyclic(i, 12, 0.01, 0.03)
+        falling = 0.03 + (0.01 - 0.03) * ((i - 1) % 12 + 1) / 12  # spec 1.3
+        wanted = swa_ramp(0.05, 0.01, range(epoch, epoch + 1), 4)[0] if epoch < 4 else falling
         assert rate == pytest.approx(wanted, rel=1e-6), (epoch, batch)
     assert notes.rates[5, 5] == np.float32(0.01) and notes.rates[7, 5] == np.float32(0.01)
 
@@ -402,7 +404,10 @@ class Kill(keras.callbacks.Callback):
             raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("options", [{"swa_freq": 2}, {"swa_freq": 2, "average_every": 3}])
+BY_STEPS = pytest.param({"swa_freq": 2, "average_every": 3}, marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize("options", [{"swa_freq": 2}, BY_STEPS])
 def test_a_resumed_run_is_the_uninterrupted_one_bit_for_bit(tmp_path, options):
     """Killed after any epoch, gone on by other objects, as another process would."""
 

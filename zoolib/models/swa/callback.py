@@ -21,9 +21,10 @@ from zoolib.models.swa.batch_norm import preserved, strategy_of
 from zoolib.models.swa.companions import check_order, is_chief, restored_by_another
 from zoolib.models.swa.fit_data import current_fit
 from zoolib.models.swa.optimizer_rate import OptimizerRate
-from zoolib.models.swa.rates import cyclic, is_snapshot, ramp
+from zoolib.models.swa.snapshots import is_snapshot
 from zoolib.models.swa.state import State
 from zoolib.models.swa.statistics import Statistics
+from zoolib.optim.schedules import swa, swa_ramp
 
 _WALKED = hasattr(keras.layers.Layer, "save_own_variables")  # Keras 3 saves by walking
 
@@ -170,16 +171,19 @@ class SWA(keras.callbacks.Callback):
         self._epoch, self._done = epoch, self._saved.steps()
         self._cycling = self.given.lr_schedule == "cyclic" and epoch >= start
         if self._rate.scheduled and not self._cycling:
-            self._rate.set(ramp(epoch, start, self._first_rate, self._low))
+            at = range(epoch, epoch + 1)
+            self._rate.set(float(swa_ramp(self._first_rate, self._low, at, start)[0]))
+        elif self._cycling:
+            n, cycle = self._steps, self.given.swa_freq * self._steps
+            at = range(epoch * n, (epoch + 1) * n)
+            self._rates = swa(self._low, self._low, at, start * n, cycle, self._high).tolist()
         if epoch == start:
             self._say("starting stochastic weight averaging")
 
     def on_train_batch_begin(self, batch: int, logs: Optional[dict] = None) -> None:
         """Set a cyclic rate, by the number of batches there really are."""
         if self._cycling:
-            frequency, n = self.given.swa_freq, self._steps
-            i = (self._epoch - self.given.start) % frequency * n + min(batch, n - 1) + 1
-            self._rate.set(cyclic(i, frequency * n, self._low, self._high))
+            self._rate.set(self._rates[min(batch, self._steps - 1)])
 
     def on_train_batch_end(self, batch: int, logs: Optional[dict] = None) -> None:
         """Take the snapshot of a step."""

@@ -151,7 +151,7 @@ def smoke() -> SWAConfig:
 
 
 def tutorial() -> SWAConfig:
-    """`zoolib train swa`: seconds; digits with 30 % random labels: about 6 points over the last w."""
+    """`zoolib train swa`: seconds; digits, 30 % random labels: about 6 points over the last w."""
     return _digits(label_noise=0.3)
 
 

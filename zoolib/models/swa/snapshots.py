@@ -1,33 +1,10 @@
-"""Learning rates and snapshot epochs of SWA as plain functions of numbers, without NumPy.
+"""After which epochs SWA takes the weights (Izmailov et al. 2018, algorithm 1).
 
 Epochs count from 0; ``start`` is the first epoch of averaging (a user's 1-based ``start_epoch``
-minus one). Izmailov et al. 2018, section 3.2 and algorithm 1; the ramp is their published code's.
+minus one). The step sizes that go with it are in `zoolib.optim.schedules`.
 """
 
 from __future__ import annotations
-
-
-def ramp(epoch: float, start: float, rate: float, swa_rate: float) -> float:
-    """The rate of an epoch before averaging starts, and after it if that rate is constant.
-
-    With t = epoch / start: ``rate`` up to t = 0.5, then linear, ``swa_rate`` from t = 0.9 on.
-    """
-    t = epoch / start if start else 1.0
-    if t <= 0.5:
-        return rate
-    if t > 0.9:
-        return swa_rate
-    return rate * (1.0 - (1.0 - swa_rate / rate) * (t - 0.5) / 0.4)
-
-
-def cyclic(i: int, cycle_steps: int, low: float, high: float) -> float:
-    """The rate of step i = 1, 2, … of the averaging phase (section 3.2, alpha(i)).
-
-    It falls linearly through a cycle: the first step is one part below ``high``, the last, after
-    which the paper takes its snapshot, is exactly ``low``; then it jumps back.
-    """
-    t = ((i - 1) % cycle_steps + 1) / cycle_steps
-    return (1.0 - t) * high + t * low
 
 
 def is_snapshot(epoch: int, start: int, frequency: int, at_end: bool) -> bool:
