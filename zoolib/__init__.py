@@ -18,6 +18,7 @@ _PUBLIC = {
     "load": "zoolib.core.result",
     "compare": "zoolib.core.compare",
     "export": "zoolib.core.export",
+    "to_keras": "zoolib.core.keras",
     "devices": "zoolib.runtime.device",
     "npu_check": "zoolib.runtime.npu_lint",
     "SWA": "zoolib.models.swa.callback",
@@ -34,7 +35,7 @@ __all__ = sorted(_PUBLIC)
 
 # Names behind which TensorFlow is: its log lines must not land in a notebook's cell.
 _WITH_TENSORFLOW = (
-    *("run", "train", "load", "export", "devices", "npu_check"),
+    *("run", "train", "load", "export", "to_keras", "devices", "npu_check"),
     *("SWA", "update_batch_norm"),
 )
 

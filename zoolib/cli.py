@@ -95,7 +95,9 @@ def _parser() -> argparse.ArgumentParser:
 
     export = add("export", help="write a trained model for other programs")
     export.add_argument("folder")
-    export.add_argument("--format", required=True, help="savedmodel, frozen, onnx or tflite")
+    export.add_argument(
+        "--format", required=True, help="savedmodel, frozen, onnx, tflite or tflite-int8"
+    )
     export.add_argument("--to", required=True, help="folder or file to make")
     export.add_argument("--device", default="auto")
     export.set_defaults(command=_export)

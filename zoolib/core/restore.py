@@ -51,6 +51,7 @@ def restore_run(folder: Path, device: str = "auto") -> tuple[Any, Averaging | No
     session = open_session(device, run.env["precision"], options)
     with session.placement():
         task = get_model(run.config.model).task_class()(run.config, session)
+        task.restoring = True
         task.build()
         averaging = averaging_of(task)
         kept = averaging.state() if averaging else {}

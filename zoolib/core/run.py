@@ -71,6 +71,7 @@ def run(
     session = open_session(device, precision or "float32", options, config.small_dense)
     with session.placement():
         task = get_model(config.model).task_class()(config, session)
+        task.restoring = folder is not None and folder.latest()[0] is not None
         task.build()
     folder = claim(folder, task, Path(out))
     try:
@@ -240,7 +241,8 @@ class _Training:
             self.pending = checkpoint.pending
         with self.session.placement():
             self.session.broadcast(list(self.variables.values()))
-        return [*remarks, *self.session.remarks(getattr(self.config, "loss_scale", None))]
+        told = self.session.remarks(getattr(self.config, "loss_scale", None))
+        return [*remarks, *told, *self.task.remarks()]
 
     def save(self) -> Path:
         """Write a checkpoint of this moment.

@@ -31,12 +31,14 @@ class Task(tf.Module, abc.ABC):
         terms: names of what a step returns.
         headline, lower_is_better: the metric by which runs compare, and its direction.
         mixed_tolerance: relative difference of the headline that mixed precision may make.
+        restoring: whether a checkpoint follows on `build`, which need not read weights elsewhere.
     """
 
     terms: tuple[str, ...] = ("loss",)
     headline: str = "loss"
     lower_is_better: bool = True
     mixed_tolerance: float = 0.05
+    restoring: bool = False
 
     def __init__(self, config: Config, session: Session) -> None:
         super().__init__(name=type(self).__name__)
@@ -100,6 +102,19 @@ class Task(tf.Module, abc.ABC):
         ``serve`` among them is stateless with static shapes; frozen, ONNX and TFLite files hold it.
         """
         raise ConfigError(f"export: {self.config.model} has nothing to export")
+
+    def export_samples(self) -> Arrays:
+        """Inputs of ``serve`` by name, [samples, *shape], on which eight-bit ranges are measured.
+
+        From the run's own training data, always the same ones.
+        """
+        raise ConfigError(
+            f"format: {self.config.model} names no training inputs to measure eight-bit ranges on"
+        )
+
+    def remarks(self) -> list[str]:
+        """What a user should know before training starts: effective rates, sizes of an epoch."""
+        return []
 
     def checkpoint_folder(self) -> str:
         """Folder of the checkpoints inside the run folder."""

@@ -10,6 +10,7 @@ import inspect
 from collections.abc import Iterator
 from typing import Any, Callable
 
+import numpy as np
 import tensorflow as tf
 
 
@@ -55,20 +56,50 @@ def freeze(concrete: Any) -> Any:
     return convert_variables_to_constants_v2(concrete, lower_control_flow=True)
 
 
-def to_tflite(concrete: Any, module: Any) -> bytes:
+def to_tflite(concrete: Any, module: Any, samples: dict[str, np.ndarray] | None = None) -> bytes:
     """A TFLite file of one concrete function (2.6 takes no owner of the variables).
 
     Gradients inside a function (adaptation) have no native TFLite kernels; such ops are kept as
-    TensorFlow's own ("flex").
+    TensorFlow's own ("flex"), except in eight bits, which they have not.
+
+    Args:
+        concrete: the function.
+        module: owner of its variables.
+        samples: for eight bits; of each input by name [samples, *its shape].
+
+    Raises:
+        ValueError: if the function cannot be converted, or samples do not fit its inputs.
     """
     make: Callable = tf.lite.TFLiteConverter.from_concrete_functions
     owned = "trackable_obj" in inspect.signature(make).parameters
     converter = make([concrete], module) if owned else make([concrete])
-    converter.target_spec.supported_ops = [
-        tf.lite.OpsSet.TFLITE_BUILTINS,
-        tf.lite.OpsSet.SELECT_TF_OPS,
-    ]
-    return converter.convert()
+    sets = tf.lite.OpsSet
+    converter.target_spec.supported_ops = [sets.TFLITE_BUILTINS, sets.SELECT_TF_OPS]
+    if samples is not None:
+        rows = _by_input(concrete, samples)
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.representative_dataset = lambda: (list(row) for row in zip(*rows))
+        converter.target_spec.supported_ops = [sets.TFLITE_BUILTINS_INT8]
+    try:
+        return converter.convert()
+    except Exception as error:  # the converter's own kind of error has no public name
+        raise ValueError(str(error).strip().splitlines()[0][:300]) from error
+
+
+def _by_input(concrete: Any, samples: dict[str, np.ndarray]) -> list[np.ndarray]:
+    """Samples in the order of a function's inputs."""
+    captured = {id(inside) for _, inside in concrete.graph.captures}
+    rows = []
+    for tensor in concrete.inputs:
+        if id(tensor) in captured:
+            continue
+        name = tensor.name.split(":")[0]
+        found = samples.get(name)
+        if found is None or not len(found) or list(found.shape[1:]) != tensor.shape.as_list():
+            got = "none" if found is None else list(found.shape)
+            raise ValueError(f"samples of {name}: expected [n, *{tensor.shape}], got {got}")
+        rows.append(found.astype(tensor.dtype.as_numpy_dtype))
+    return rows
 
 
 def function_body(graph: Any, name: str) -> Any:

@@ -278,7 +278,7 @@ def seed() -> MTNetConfig:
 
 
 def long() -> MTNetConfig:
-    """`zoolib train mtnet --preset long`: 13 minutes idle, 20 measured on a busy machine, fifty times the steps."""
+    """`zoolib train mtnet --preset long`: 13 minutes idle, 20 measured busy; 50 times the steps."""
     return MTNetConfig(
         iterations=3_000_000,
         meta_lr_decay="cosine",

@@ -31,6 +31,7 @@ class Classification(Task):
     """SGD on softmax cross-entropy; symbols as in the paper: w the weights, alpha the step size."""
 
     terms = ("loss", "accuracy")
+    headline = "test_accuracy"
     lower_is_better = False
 
     def build(self) -> None:
@@ -50,7 +51,6 @@ class Classification(Task):
         self.optimizer = SGD(w, config.momentum, l2=l2)
         self.loss_scale = LossScale(config.loss_scale, config.loss_scale_value, session.overflowed)
         self.refreshers = evaluation.refreshers(self)
-        self.headline = "swa_test_accuracy" if config.swa_start else "test_accuracy"
         self._compiled: dict[Any, Callable] = {}
 
     def batch(self, steps: range) -> Arrays:
@@ -115,6 +115,14 @@ class Classification(Task):
         with self.session.placement():
             call = self.cached("predict", lambda: lambda x: tf.nn.softmax(self.network(x, False)))
             return call(tf.constant(x, tf.float32)).numpy()
+
+    def keras_layers(self, layers: Any) -> tuple[Any, Any]:
+        """For :func:`zoolib.to_keras`: the network as `evaluate` leaves it."""
+        return self.network.keras_layers(layers)
+
+    def export_samples(self) -> Arrays:
+        """Training inputs as ``serve`` takes them; for eight-bit formats."""
+        return {"x": self.source.x[:128, None].astype(np.float32)}
 
     def export_module(self) -> tf.Module:
         """For :func:`zoolib.export`: a module with ``predict`` and ``serve``."""
