@@ -11,8 +11,10 @@ from zoolib.errors import ConfigError
 from zoolib.models.shufflenet_v2 import evaluation
 from zoolib.models.shufflenet_v2.export import samples
 
+REFERENCE = pytest.param("reference", marks=pytest.mark.slow)  # the same code, other wiring
 
-@pytest.fixture(scope="module", params=["torchvision", "reference"])
+
+@pytest.fixture(scope="module", params=["torchvision", REFERENCE])
 def task(request, small):
     """Statistics of batch norm and offsets as after a training, so that folding has work to do."""
     task = small(width="0.33", wiring=request.param, init="xavier", eval_batch_size=16)

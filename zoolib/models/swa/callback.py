@@ -176,14 +176,15 @@ class SWA(keras.callbacks.Callback):
         elif self._cycling:
             n, cycle = self._steps, self.given.swa_freq * self._steps
             at = range(epoch * n, (epoch + 1) * n)
-            self._rates = swa(self._low, self._low, at, start * n, cycle, self._high).tolist()
+            rates = swa(self._low, self._low, at, start * n, cycle, self._high)
+            self._rate.prepare(rates)
         if epoch == start:
             self._say("starting stochastic weight averaging")
 
     def on_train_batch_begin(self, batch: int, logs: Optional[dict] = None) -> None:
         """Set a cyclic rate, by the number of batches there really are."""
         if self._cycling:
-            self._rate.set(self._rates[min(batch, self._steps - 1)])
+            self._rate.set_prepared(min(batch, self._steps - 1))
 
     def on_train_batch_end(self, batch: int, logs: Optional[dict] = None) -> None:
         """Take the snapshot of a step."""

@@ -6,6 +6,7 @@ import math
 import warnings
 from typing import Any, Optional
 
+import numpy as np
 import tensorflow as tf
 
 from zoolib.errors import ConfigError
@@ -28,6 +29,7 @@ class OptimizerRate:
         self.known = not isinstance(config.get("learning_rate"), dict)
         self._variable = self._own_variable()
         self._set: Optional[float] = None
+        self._prepared: list[tuple[float, tf.Tensor]] = []
         self._complained = False
         if self.scheduled and not self.known:
             raise ConfigError(
@@ -58,6 +60,19 @@ class OptimizerRate:
         else:
             self._variable.assign(rate, read_value=False)
         self._set = rate
+
+    def prepare(self, rates: np.ndarray) -> None:
+        """Rates of the coming batches, for :meth:`set_prepared`."""
+        self._prepared = list(zip(rates.tolist(), tf.unstack(tf.constant(rates, tf.float32))))
+
+    def set_prepared(self, place: int) -> None:
+        """Set the rate of a batch: what a fit pays for at every step, so without any detour."""
+        rate, tensor = self._prepared[place]
+        if self._variable is None or self._variable.dtype != tf.float32:
+            self.set(rate)
+        else:
+            tf.raw_ops.AssignVariableOp(resource=self._variable.handle, value=tensor)
+            self._set = rate
 
     def watch(self) -> None:
         """Warn, once, if it is not what was set last."""
