@@ -36,7 +36,7 @@ class Classification(Task):
     )
     headline = "top1"
     lower_is_better = False
-    mixed_tolerance = 0.2
+    mixed_tolerance = 0.5  # a smoke run is too short for its top-1 to have settled
 
     def build(self) -> None:
         """Create network, optimizer and average; read initial weights if there are any.
