@@ -559,7 +559,7 @@ def test_options_refused_at_construction(options):
 
 @pytest.mark.parametrize("good", [(2, "cyclic", 0.1, 0.1, 2), (2, "cyclic", 0.1, None, 2)])
 def test_edges_that_pass(good):
-    SWA(*good)
+    assert SWA(*good).given.swa_freq == good[-1]
 
 
 def test_refused_when_training_begins():
