@@ -146,7 +146,9 @@ def test_swas_network():
     task = spec.task_class()(spec.preset("smoke"), open_session("cpu"))
     task.build()
     x = np.asarray(task.source.x[:20], np.float32)
-    close(tf.nn.softmax(zoolib.to_keras(task)(x)), task.predict(x))
+    shares = tf.nn.softmax(zoolib.to_keras(task)(x)).numpy()
+    close(shares, task.predict(x))
+    assert shares.shape == (20, 10)
 
 
 def test_what_is_no_stack_of_layers_is_refused():

@@ -92,6 +92,13 @@ class Task(tf.Module, abc.ABC):
     def refresh_statistics(self) -> None:
         """Recompute :meth:`statistics` for the weights as they are; no weight changes."""
 
+    def share_statistics(self) -> None:
+        """After a step: each rank normalised its own part, running statistics are common."""
+        if self.session.size > 1 and self.statistics():
+            common = self.session.all_reduce([tf.identity(v) for v in self.statistics()])
+            for variable, value in zip(self.statistics(), common):
+                variable.assign(value)
+
     @abc.abstractmethod
     def figure_data(self) -> dict[str, Any]:
         """Arrays behind the method's own figures."""

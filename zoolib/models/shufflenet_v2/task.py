@@ -113,13 +113,6 @@ class Classification(Task):
         target = tf.one_hot(labels, classes) * (1.0 - smoothing) + smoothing / classes
         return -tf.reduce_sum(target * tf.nn.log_softmax(logits), axis=-1)
 
-    def share_statistics(self) -> None:
-        """Each rank normalises by its own part of a batch; the running statistics are common."""
-        if self.session.size > 1:
-            common = self.session.all_reduce([tf.identity(v) for v in self.statistics()])
-            for variable, value in zip(self.statistics(), common):
-                variable.assign(value)
-
     def averaged_variables(self) -> list[tf.Variable]:
         """What SWA averages: all that is trained."""
         return self.network.trained

@@ -81,13 +81,6 @@ class Classification(Task):
         self.share_statistics()
         return {"loss": loss, "accuracy": evaluation.accuracy(logits, batch["y"])}
 
-    def share_statistics(self) -> None:
-        """Each rank normalises by its own part of a batch; the running statistics are common."""
-        if self.session.size > 1 and self.statistics():
-            common = self.session.all_reduce([tf.identity(v) for v in self.statistics()])
-            for variable, value in zip(self.statistics(), common):
-                variable.assign(value)
-
     def statistics(self) -> list[tf.Variable]:
         """Moving statistics of batch norm."""
         return self.network.statistics
