@@ -174,6 +174,17 @@ def test_later_products_have_no_rings_and_need_no_addresses_on_one_server():
     ranks.parse_table(document).check("a3")
 
 
+def test_what_a_super_pod_adds_is_kept(tmp_path):
+    document = {**current([0, 1]), "version": "1.2"}
+    for number, device in enumerate(document["server_list"][0]["device"]):
+        device["super_device_id"] = str(number)
+    document["server_list"][0]["host_ip"] = "10.0.0.9"
+    pods = [{"super_pod_id": "0", "server_list": [{"server_id": "10.0.0.1"}]}]
+    document["super_pod_list"] = pods
+    ranks.parse_table(document).write(tmp_path / "table.json")
+    assert json.loads((tmp_path / "table.json").read_text()) == document
+
+
 def test_a_missing_or_malformed_file_is_named(tmp_path):
     with pytest.raises(ConfigError, match="nowhere.json"):
         ranks.read_table(tmp_path / "nowhere.json")

@@ -17,25 +17,35 @@ from typing import Any
 
 from zoolib.errors import ConfigError
 
+OTHERS = ("super_device_id", "device_port", "host_port", "backup_device_ip")
 RING = 4  # devices 0-3 and 4-7 of an Ascend 910 server are wired as two separate rings
 
 
 @dataclasses.dataclass(frozen=True)
 class Rank:
-    """One process: its rank, server, physical device number and the device's network address."""
+    """One process: its rank, server, physical device number and the device's network address.
+
+    `others` are fields of newer adapters (`super_device_id`, `device_port`, ...), kept as they are.
+    """
 
     rank: int
     server: str
     device: int
     address: str = ""
+    others: tuple[tuple[str, str], ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
 class RankTable:
-    """All ranks of a job, in the order of the table."""
+    """All ranks of a job, in the order of the table.
+
+    `super_pods` (version 1.2) and the `hosts` of servers are kept for the adapter, not looked at.
+    """
 
     ranks: tuple[Rank, ...]
     version: str = "1.0"
+    super_pods: tuple[dict[str, Any], ...] = ()
+    hosts: tuple[tuple[str, str], ...] = ()
 
     @property
     def size(self) -> int:
@@ -53,16 +63,24 @@ class RankTable:
 
     def document(self) -> dict[str, Any]:
         """The table as JSON values, in the current form."""
+        hosts = dict(self.hosts)
         servers = [
-            {"server_id": server, "device": [_device_document(r) for r in self.on(server)]}
+            {
+                "server_id": server,
+                **({"host_ip": hosts[server]} if server in hosts else {}),
+                "device": [_device_document(r) for r in self.on(server)],
+            }
             for server in self.servers
         ]
-        return {
+        document = {
             "version": self.version,
             "status": "completed",
             "server_count": str(len(servers)),
             "server_list": servers,
         }
+        if self.super_pods:
+            document["super_pod_list"] = list(self.super_pods)
+        return document
 
     def write(self, path: str | os.PathLike[str]) -> None:
         """Write the table in the current form, replacing the file in one go."""
@@ -146,7 +164,10 @@ def parse_table(document: Any) -> RankTable:
     for name, item in zip(names, servers):
         for device in _items(item, "device"):
             ranks.append(_rank(device, _number(device, "rank_id"), name))
-    return RankTable(tuple(ranks), _text(document, "version", ("1.0", "1.2")))
+    version = _text(document, "version", ("1.0", "1.2"))
+    pods = _items(document, "super_pod_list") if "super_pod_list" in document else []
+    hosts = [(n, _text(i, "host_ip")) for n, i in zip(names, servers) if "host_ip" in i]
+    return RankTable(tuple(ranks), version, tuple(pods), tuple(hosts))
 
 
 def _old_ranks(document: dict[str, Any]) -> tuple[Rank, ...]:
@@ -177,12 +198,14 @@ def _rank(device: dict[str, Any], rank: int, server: str) -> Rank:
     address = _text(device, "device_ip") if "device_ip" in device else ""
     if address:
         _address("device_ip", address)
-    return Rank(rank, server, _number(device, "device_id"), address)
+    others = [(name, _text(device, name)) for name in OTHERS if name in device]
+    return Rank(rank, server, _number(device, "device_id"), address, tuple(others))
 
 
 def _device_document(rank: Rank) -> dict[str, str]:
     address = {"device_ip": rank.address} if rank.address else {}
-    return {"device_id": str(rank.device), **address, "rank_id": str(rank.rank)}
+    others = dict(rank.others)
+    return {"device_id": str(rank.device), **address, "rank_id": str(rank.rank), **others}
 
 
 def _bad(field: str, expected: str, got: Any) -> ConfigError:
