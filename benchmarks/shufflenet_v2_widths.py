@@ -1,6 +1,6 @@
 """ShuffleNetV2 by width: accuracy on shapes after a short training, size, throughput.
 
-    python benchmarks/shufflenet_v2_widths.py       # three widths, about 3 minutes on two cores
+    python benchmarks/shufflenet_v2_widths.py       # three widths, about 4 minutes on two idle cores
 
 The tutorial preset with 16 classes and the settings below.
 
@@ -34,9 +34,6 @@ SETTINGS = {
     "iterations": 400,
     "eval_every": 400,
     "checkpoint_every": 250,
-    "lr": 0.1,
-    "warmup_epochs": 0.5,
-    "label_smoothing": 0.1,
 }
 
 

@@ -93,6 +93,8 @@ def test_mixed_precision_agrees_within_the_declared_tolerance(smoke, tmp_path):
     assert mixed.summary["precision"] == "mixed_bfloat16"
     assert mixed.metrics != smoke.result.metrics, "nothing was computed in lower precision"
     assert lowered == pytest.approx(plain, rel=smoke.result.task.mixed_tolerance)
+    losses = [result.history[0]["loss"] for result in (smoke.result, mixed)]
+    assert losses[1] == pytest.approx(losses[0], rel=0.05), "before rounding could add up"
 
 
 def test_export_reloads_and_predicts_the_same(smoke, tmp_path):
