@@ -1,4 +1,4 @@
-"""`zoolib data build|check NAME`: records from raw files, and whether they are still whole."""
+"""`zoolib data build|check NAME`: sets from raw files, and whether they are still whole."""
 
 from __future__ import annotations
 
@@ -8,10 +8,16 @@ import os
 from pathlib import Path
 from typing import Any
 
+from zoolib.cli_data_fewshot import CHECKS as FEWSHOT
+from zoolib.cli_data_fewshot import add_builders as add_fewshot
+from zoolib.cli_data_semisup import CHECKS as SEMISUP
+from zoolib.cli_data_semisup import add_builders as add_semisup
 from zoolib.cli_options import Parser
 from zoolib.errors import ConfigError, DataError
 
-NAMES = ("imagenet", "images", "shapes")
+RECORDS = ("imagenet", "images", "shapes")
+CHECKS = {**FEWSHOT, **SEMISUP}  # of the sets that are no records
+NAMES = (*RECORDS, *CHECKS)
 
 
 def run_data(words: list[str]) -> int:
@@ -27,7 +33,10 @@ def run_data(words: list[str]) -> int:
         ConfigError, DataError, StoreError: bad input, in one sentence.
     """
     arguments = _parser().parse_args(words)
-    return arguments.command(arguments) or 0
+    told = arguments.command(arguments)
+    if told:
+        _tell(told, arguments)
+    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -38,9 +47,11 @@ def _parser() -> argparse.ArgumentParser:
     _imagenet(names.add_parser("imagenet", help="ILSVRC2012 from its folders or archives"))
     _images(names.add_parser("images", help="your own: a folder per class, or a CSV file"))
     _shapes(names.add_parser("shapes", help="drawn here, in ImageNet's layout; no download"))
-    check = actions.add_parser("check", help="compare records with their manifest")
+    add_fewshot(names)
+    add_semisup(names)
+    check = actions.add_parser("check", help="compare files with their manifest")
     check.add_argument("name", metavar="NAME", choices=NAMES, help=", ".join(NAMES))
-    check.add_argument("--at", required=True, help="folder of the records")
+    check.add_argument("--at", required=True, help="folder of the files")
     check.add_argument("--json", action="store_true", help="end with one JSON line")
     check.set_defaults(command=_check)
     return parser
@@ -152,8 +163,11 @@ def _check(arguments: argparse.Namespace) -> None:
 
     at = Path(arguments.at)
     if not at.is_dir():
-        raise DataError(f"{at}: expected the folder of the records, found none.")
-    counts = check_records(arguments.name, at, not arguments.json)
+        raise DataError(f"{at}: expected the folder of the files, found none.")
+    if arguments.name in CHECKS:
+        counts = CHECKS[arguments.name](at, not arguments.json)
+    else:
+        counts = check_records(arguments.name, at, not arguments.json)
     _tell({"data": arguments.name, "folder": str(at), **counts, "whole": True}, arguments)
 
 

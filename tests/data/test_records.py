@@ -286,7 +286,7 @@ def test_what_cannot_be_built(drawn: Path, tmp_path: Path) -> None:
 
 def test_two_builds_at_a_time_are_refused(drawn: Path, tmp_path: Path) -> None:
     found = explore_imagenet(drawn)
-    with record_builder._locked(tmp_path), pytest.raises(StoreError, match="another process"):
+    with record_builder.locked(tmp_path), pytest.raises(StoreError, match="another process"):
         build_records(found, tmp_path, RecordOptions())
 
 

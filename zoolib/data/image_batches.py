@@ -1,9 +1,7 @@
 """Batches of images as a pure function of (seed, step), whatever they are read from.
 
-The stream of training images is endless: epoch after epoch, each in its own order. Step s of R
-ranks with batches of B takes the places s*R*B to (s+1)*R*B - 1 of the stream, and rank r the r-th
-B of these. So nothing but the step needs to be saved to go on, and R ranks with batches of B see
-what one device sees with batches of R*B.
+Training images come from an endless stream (`streams`): nothing but the step needs to be saved to
+go on, and R ranks with batches of B see what one device sees with batches of R*B.
 
 Evaluation takes every image exactly once: rank r has images r, r + R, …; all ranks have the same
 number of batches, and what fills up the last ones has weight 0.
@@ -12,7 +10,6 @@ number of batches, and what fills up the last ones has weight 0.
 from __future__ import annotations
 
 import abc
-import threading
 from collections.abc import Iterator
 
 import numpy as np
@@ -27,6 +24,7 @@ from zoolib.data.augmentation import (
 )
 from zoolib.data.draws import words
 from zoolib.data.image_classes import ImageClasses
+from zoolib.data.streams import Stream, places_of
 from zoolib.errors import ConfigError, DataError
 
 Arrays = dict[str, np.ndarray]
@@ -66,8 +64,7 @@ class ImageBatches(abc.ABC):
             raise DataError("Expected at least one image, found none.")
         self.count, self.classes, self.size, self.batch_size = count, classes, size, batch_size
         self.seed, self.rank, self.ranks, self.augmentation = seed, rank, ranks, augmentation
-        self._orders: dict[int, np.ndarray] = {}
-        self._lock = threading.Lock()
+        self._order_stream = Stream(count, self._order)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -82,18 +79,11 @@ class ImageBatches(abc.ABC):
 
     def places(self, step: int) -> range:
         """This rank's places in the stream at a step."""
-        start = (step * self.ranks + self.rank) * self.batch_size
-        return range(start, start + self.batch_size)
+        return places_of(step, self.batch_size, self.rank, self.ranks)
 
     def indices(self, places: range) -> np.ndarray:
         """Which images stand at consecutive places of the stream, int64 [n]."""
-        epochs = range(places.start // self.count, (places.stop - 1) // self.count + 1)
-        with self._lock:  # several threads fetch batches
-            known = {e: self._orders[e] for e in epochs if e in self._orders}
-            self._orders = {e: known[e] if e in known else self._order(e) for e in epochs}
-            stretch = np.concatenate([self._orders[e] for e in epochs])
-        start = places.start - epochs.start * self.count
-        return stretch[start : start + len(places)]
+        return self._order_stream.indices(places)
 
     def _order(self, epoch: int) -> np.ndarray:
         """Order of the images in an epoch, int64 [count]."""

@@ -73,7 +73,7 @@ def from_table(table: Path, validation: float = 0.1, seed: int = 0) -> LabelledI
         DataError: columns are missing, values empty, files not there or named twice.
         ConfigError: `validation` is not between 0 and 1.
     """
-    rows, named = _read_table(table)
+    rows, named = read_table(table)
     missing = [str(path) for _, path, _ in rows if not path.is_file()]
     if missing:
         raise DataError(f"{table}: expected every file to be there; missing: {several(missing)}.")
@@ -90,7 +90,12 @@ def from_table(table: Path, validation: float = 0.1, seed: int = 0) -> LabelledI
     return _labelled(splits)
 
 
-def _read_table(table: Path) -> tuple[list[_Row], list[str]]:
+def read_table(table: Path) -> tuple[list[_Row], list[str]]:
+    """Rows of a table (path as written, file, label), and the splits if it has that column.
+
+    Raises:
+        DataError: columns are missing, or values empty.
+    """
     try:
         with table.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)

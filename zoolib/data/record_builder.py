@@ -7,8 +7,6 @@ with the shards that are missing, and the finished set has the same bytes as one
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import hashlib
 import multiprocessing
 import os
@@ -24,8 +22,8 @@ from zoolib.data.record_format import Record, encode_example, frames
 from zoolib.data.record_images import inspect
 from zoolib.data.record_manifest import PLAN, finish
 from zoolib.data.record_plan import LabelledImages, RecordOptions, ShardJob, jobs
-from zoolib.data.whole_files import PARTIAL, read_json, write_json, writing
-from zoolib.errors import DataError, StoreError
+from zoolib.data.whole_files import PARTIAL, locked, read_json, write_json, writing
+from zoolib.errors import DataError
 
 _AT_ONCE = 1 << 19  # bytes of pictures between two writes
 
@@ -57,7 +55,7 @@ def build_records(
     if workers < 1:
         raise DataError(f"workers: expected at least 1, got {workers}.")
     plan, shards = jobs(images, options)
-    with _locked(to):
+    with locked(to):
         _check_plan(to, plan)
         for folder in sorted({(to / job.file).parent for job in shards}):
             folder.mkdir(parents=True, exist_ok=True)
@@ -82,21 +80,6 @@ def finished(to: Path, job: ShardJob) -> bool:
         return about["plan"] == job.plan and about["bytes"] == size
     except (DataError, KeyError, TypeError, OSError):
         return False
-
-
-@contextlib.contextmanager
-def _locked(to: Path) -> Iterator[None]:
-    try:
-        to.mkdir(parents=True, exist_ok=True)
-        lock = (to / ".lock").open("w")
-    except OSError as error:
-        raise StoreError(f"{to}: cannot be written: {error.strerror}.") from error
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise StoreError(f"{to}: another process is building records there.") from error
-        yield
 
 
 def _check_plan(to: Path, plan: dict[str, Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 from collections.abc import Iterator
@@ -62,3 +63,23 @@ def read_json(path: Path) -> Any:
         raise DataError(f"{path}: expected this file ({error.strerror}).") from error
     except ValueError as error:
         raise DataError(f"{path}: expected JSON ({error}). Delete it and build again.") from error
+
+
+@contextlib.contextmanager
+def locked(to: Path) -> Iterator[None]:
+    """A folder, made if missing, in which nobody else builds meanwhile.
+
+    Raises:
+        StoreError: it cannot be written, or another process is at work in it.
+    """
+    try:
+        to.mkdir(parents=True, exist_ok=True)
+        lock = (to / ".lock").open("w")
+    except OSError as error:
+        raise StoreError(f"{to}: cannot be written: {error.strerror}.") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise StoreError(f"{to}: another process is building records there.") from error
+        yield
