@@ -1,4 +1,4 @@
-"""The command line: list, doctor, runs, train, launch, npu-check, eval, compare, export, data.
+"""The command line: list, doctor, runs, train, launch, npu-check, eval, predict, compare, ….
 
 Options of `train` are read off the model's config, seed-document names included.
 """
@@ -21,6 +21,7 @@ from zoolib.cli_data import run_data
 from zoolib.cli_launch import run_launch
 from zoolib.cli_npu import npu_check
 from zoolib.cli_options import Parser, train_parser
+from zoolib.cli_predict import add_predict
 from zoolib.cli_swa import add_swa
 from zoolib.core.npu_settings import npu_options
 from zoolib.errors import ConfigError, DataError, DeviceError, StoreError
@@ -105,6 +106,7 @@ def _parser() -> argparse.ArgumentParser:
     counts = add("counts", help="parameters and multiply-adds of a method's networks")
     counts.add_argument("model")
     counts.set_defaults(command=_counts)
+    add_predict(add)
     add_swa(add)
     return parser
 

@@ -8,7 +8,7 @@ import re
 import pytest
 
 import zoolib
-from zoolib.core.events import Finished, Started, Stepped
+from zoolib.core.events import Evaluated, Finished, Started, Stepped
 from zoolib.core.train import shown
 
 
@@ -76,3 +76,38 @@ def test_train_shows_progress_only_when_asked(line, tmp_path, capsys, progress):
     assert out == "" and ("step 100/100" in err) == progress
     assert result.history == zoolib.load(result.folder).history
     assert result.task.predict([[1.0, 1.0, 1.0]]).shape == (1, 1)
+
+
+def counting_images(config):
+    """The same settings, of a method that counts images."""
+
+    class Counting(type(config)):
+        images_per_step = 32
+
+        def evaluation_line(self, step, metrics, ranks=1):
+            return f"kimg {step * 32 * ranks}  {metrics['loss']}"
+
+    return Counting(**config.to_dict())
+
+
+def test_methods_that_count_images_tell_both_rates(line):
+    config = counting_images(line.preset("smoke"))
+    stream = io.StringIO()
+    list(shown(events(config), stream))
+    lines = stream.getvalue().splitlines()
+    assert lines[0] == "step 10/100  320 img/s  average 320 img/s  loss 0.1"
+    stream = Terminal()
+    list(shown(events(config), stream))
+    drawn = stream.getvalue().split("\r")
+    assert re.search(r"3200/3200 .*img/s, average 320 img/s  loss 0\.01", drawn[-1])
+
+
+def test_an_evaluation_is_told_above_the_bar_by_methods_that_have_a_line_for_it(line):
+    for config, expected in (
+        (line.preset("smoke"), []),
+        (counting_images(line.preset("smoke")), ["kimg 320  0.5"]),
+    ):
+        started = Started(0, 100, None, "cpu", "float32", config)
+        stream = io.StringIO()
+        list(shown(iter([started, Evaluated(10, {"loss": 0.5})]), stream))
+        assert stream.getvalue().splitlines() == expected

@@ -246,3 +246,46 @@ def test_first_and_second_derivatives_against_finite_differences(shape):
     np.testing.assert_allclose(first, by_differences(x64), atol=1e-5)
     assert np.abs(expected).max() > 0.01
     np.testing.assert_allclose(second, expected, atol=1e-3 * np.abs(expected).max())
+
+
+# ---- several batches behind one another
+
+
+@every_shape
+def test_parts_are_as_batches_one_at_a_time(shape):
+    x = values((3 * shape[0], *shape[1:]))
+    x[shape[0] : 2 * shape[0]] *= 4.0
+    together, apart = layer(momentum=0.9), layer(momentum=0.9)
+    with tf.GradientTape() as tape:
+        inputs = tf.constant(x)
+        tape.watch(inputs)
+        found = together(inputs, True, True, parts=3)
+        loss = tf.reduce_sum(tf.sin(found))
+    gradients = tape.gradient(loss, [inputs, together.gamma, together.beta])
+    with tf.GradientTape() as tape:
+        inputs = tf.constant(x)
+        tape.watch(inputs)
+        batches = tf.split(inputs, 3)
+        parts = [apart(batch, True, number == 0) for number, batch in enumerate(batches)]
+        expected = tf.concat(parts, axis=0)
+        loss = tf.reduce_sum(tf.sin(expected))
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    for g, h in zip(gradients, tape.gradient(loss, [inputs, apart.gamma, apart.beta])):
+        np.testing.assert_allclose(g, h, rtol=1e-4, atol=1e-5)
+    mean, variance, count = own(x[: shape[0]])
+    np.testing.assert_allclose(together.moving_mean, 0.1 * mean, rtol=1e-4, atol=1e-6)
+    moved = 0.9 + 0.1 * variance * count / (count - 1)
+    np.testing.assert_allclose(together.moving_variance, moved, rtol=1e-4)
+
+
+def test_parts_leave_the_running_statistics_alone_where_asked_to():
+    norm = layer()
+    norm(tf.constant(values((6, 3))), True, update=False, parts=2)
+    assert not norm.moving_mean.numpy().any()
+
+
+def test_a_batch_that_parts_do_not_divide_is_refused():
+    with pytest.raises(
+        ValueError, match=r"expected a first axis that 4 parts divide, got \(6, 3\)"
+    ):
+        layer()(tf.zeros([6, 3]), True, parts=4)

@@ -149,3 +149,20 @@ def test_nothing_to_go_by_is_an_error_and_changes_nothing():
         refresh_batch_norm(lambda x: network(x, False), BATCHES, layers)
     assert network.first.moving_mean.numpy().tolist() == [1.0, 2.0, 3.0, 4.0]
     refresh_batch_norm(lambda x: x, BATCHES, [])  # no layers, nothing to do
+
+
+def test_its_graphs_are_told_by_name():
+    """For `npu-check`: run by hand they do what a call does."""
+    network, called = Network(), Network()
+    network.w.assign(called.w)
+    refresh = Refresh(lambda x: network(x, True), batch_norms(network))
+    told = refresh.functions(tf.TensorSpec(BATCHES[0].shape, tf.float32))
+    (start, _), (collect, (spec,)), (end, _) = told.values()
+    assert spec.shape == BATCHES[0].shape
+    start()
+    for batch in BATCHES[:2]:
+        collect(tf.constant(batch))
+    end()
+    Refresh(lambda x: called(x, True), batch_norms(called))(BATCHES[:2])
+    for mine, theirs in zip(batch_norms(network), batch_norms(called)):
+        np.testing.assert_allclose(mine.moving_mean, theirs.moving_mean, atol=1e-6)

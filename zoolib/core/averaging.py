@@ -105,14 +105,21 @@ def step_sizes(config: Any, start: float, usual: np.ndarray, steps: range) -> np
     return swa(start, config.swa_lr, steps, config.swa_start, config.swa_every, config.swa_lr2)
 
 
-def evaluate(task: Any, averaging: Averaging | None, step: int) -> dict[str, float]:
-    """The task's metrics; those of the average, once there is one, with the prefix ``swa_``."""
-    metrics = task.evaluate()
+def evaluate(
+    task: Any, averaging: Averaging | None, step: int, final: bool = True
+) -> dict[str, float]:
+    """The task's metrics; those of the average, once there is one, with the prefix ``swa_``.
+
+    Args:
+        final: not one of those during training, which may leave a test set alone.
+    """
+    measure = task.evaluate if final else task.validate
+    metrics = measure()
     if averaging is None or not averaging.exists(step):
         return metrics
     averaging.settle(step)
     with averaging.applied():
-        averaged = task.evaluate()
+        averaged = measure()
     return {**metrics, **{f"swa_{name}": value for name, value in averaged.items()}}
 
 

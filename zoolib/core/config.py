@@ -215,6 +215,20 @@ class Config:
         """Whether a step is many small dense products, for which one compiled loop pays off."""
         return False
 
+    @property
+    def images_per_step(self) -> int:
+        """What a progress bar counts instead of steps, per device; 0: it counts steps."""
+        return 0
+
+    def evaluation_line(self, step: int, metrics: dict[str, float], ranks: int = 1) -> str:
+        """How an evaluation during training is told above the bar; empty: it is not told."""
+        return ""
+
+    def evaluates(self, step: int) -> bool:
+        """Whether an evaluation during training is due after so many steps."""
+        every = self.eval_every
+        return bool(every) and (step % every == 0 or step == self.iterations)
+
     def check(self) -> None:
         """Check what involves more than one field; models override it. Raises ConfigError."""
 

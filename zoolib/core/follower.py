@@ -48,6 +48,13 @@ class Follower(RunFolder):
         """Where rank 0 saves."""
         return self._place(checkpoint.step)
 
+    def save_best(self, checkpoint: Checkpoint) -> Path:
+        """Where rank 0 keeps the best state."""
+        return self._place(checkpoint.step)
+
+    def write_document(self, name: str, text: str) -> None:
+        """Rank 0 writes it."""
+
     def write_summary(self, summary: dict) -> None:
         """Keep the summary in memory; rank 0 writes it."""
         self._summary = summary

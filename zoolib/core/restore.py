@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoolib.core.npu_settings import npu_options, numerical
+from zoolib.core.selection import selection_of
 from zoolib.core.spec import get_model
 from zoolib.core.store import RunFolder
 from zoolib.errors import StoreError
@@ -34,6 +35,8 @@ def restore(folder: Path, device: str = "auto") -> Any:
 def restore_run(folder: Path, device: str = "auto") -> tuple[Any, Averaging | None, int]:
     """The task with the variables of the newest whole checkpoint, its averaging, the step.
 
+    Of a method that selects its best state, with those of that one.
+
     Raises:
         StoreError: if there is no checkpoint yet.
     """
@@ -54,6 +57,8 @@ def restore_run(folder: Path, device: str = "auto") -> tuple[Any, Averaging | No
         task.restoring = True
         task.build()
         averaging = averaging_of(task)
+        if selection_of(task, averaging, run):
+            checkpoint = run.best() or checkpoint
         kept = averaging.state() if averaging else {}
         Bulk({**task.state(), **kept}).write(checkpoint.arrays)
     return task, averaging, checkpoint.step

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Iterator
@@ -11,17 +12,19 @@ from typing import Any
 
 import numpy as np
 
-from zoolib.core import environment, files
+from zoolib.core import files
 from zoolib.core.averaging import averaging_of, evaluate
 from zoolib.core.board import Board
+from zoolib.core.claim import check_same, claim
 from zoolib.core.config import Config
 from zoolib.core.events import Evaluated, Event, Failed, Finished, Saved, Started, Stepped
-from zoolib.core.follower import Follower
 from zoolib.core.interrupts import deferred
 from zoolib.core.npu_settings import npu_options
+from zoolib.core.selection import selection_of
 from zoolib.core.spec import get_model
 from zoolib.core.store import Checkpoint, RunFolder
-from zoolib.errors import ConfigError, NonFiniteLoss, StoreError
+from zoolib.core.task import Task
+from zoolib.errors import ConfigError, NonFiniteLoss
 from zoolib.runtime.device import open_session
 
 
@@ -80,49 +83,6 @@ def run(
         folder.unlock()
 
 
-def claim(folder: RunFolder | None, task: Any, out: Path) -> RunFolder:
-    """The folder to write, reserved for this process; ranks other than 0 follow rank 0's.
-
-    Args:
-        folder: the one to go on with, or None for a new one under ``out``.
-
-    Raises:
-        StoreError: if it is in use or cannot be made.
-    """
-    config, session, place = task.config, task.session, task.checkpoint_folder()
-    if session.rank:
-        path = Path(session.tell(""))
-        same = folder is not None and folder.path == path
-        return Follower.of(folder) if same else Follower(path, config, place)
-    if folder is None:
-        folder = RunFolder.create(out, config, environment.describe(session), place)
-    else:
-        folder.lock()
-    session.tell(str(folder.path))
-    return folder
-
-
-def check_same(folder: RunFolder, config: Config | None, precision: str | None) -> None:
-    """Refuse to go on with other settings than a run was started with.
-
-    Raises:
-        StoreError: showing every difference.
-    """
-    differences = {}
-    if config is not None and config.model != folder.config.model:
-        differences["model"] = (folder.config.model, config.model)
-    elif config is not None:
-        differences = folder.config.diff(config)
-    if precision is not None and precision != folder.env["precision"]:
-        differences["precision"] = (folder.env["precision"], precision)
-    if differences:
-        told = "; ".join(f"{k}: {a!r} there, {b!r} asked" for k, (a, b) in differences.items())
-        raise StoreError(
-            f"{folder.path}: holds a run with other settings ({told}). "
-            "Start a new run, or resume without changing settings"
-        )
-
-
 class _Training:
     """One run in progress.
 
@@ -138,9 +98,11 @@ class _Training:
             self.averaging = averaging_of(task)
         self.variables = {**task.state(), **(self.averaging.state() if self.averaging else {})}
         self.bulk = Bulk(self.variables)
+        self.selection = selection_of(task, self.averaging, folder)
         self.step, self.saved_at, self.evaluated_at, self.consistent = 0, -1, -1, True
         self.pending: dict[str, np.ndarray] = {name: np.zeros(0, "f4") for name in task.terms}
         self.latest: dict[str, float] = {}
+        self.told: set[str] = set()
         self.seconds = 0.0
 
     def events(self) -> Iterator[Event]:
@@ -190,14 +152,16 @@ class _Training:
                 self.seconds += elapsed
                 if self.averaging and self.averaging.due(self.step):
                     self.averaging.snapshot()
-                evaluated = bool(config.eval_every) and self.due(config.eval_every)
+                evaluated = config.evaluates(self.step)
                 if evaluated:
-                    self.latest, self.evaluated_at = self.evaluate(), self.step
+                    self.latest, self.evaluated_at = self.evaluate(final=False), self.step
                 row = self.means()
                 report = self.due(config.report_every)
                 if report:
                     self.report({**row, **(self.latest if evaluated else {})})
                 self.consistent = True
+                if evaluated:
+                    self.select()
             yield Stepped(self.step, row, len(steps) / elapsed, report)
             if evaluated:
                 yield Evaluated(self.step, self.latest)
@@ -207,7 +171,8 @@ class _Training:
     def conclude(self, steps: int) -> dict[str, Any]:
         """Evaluate the finished model and write the summary."""
         with deferred(), self.session.placement():
-            fresh = self.evaluated_at == self.step
+            best = self.take_best()
+            fresh = self.evaluated_at == self.step and not best and not self.splits_evaluation
             metrics = self.latest if fresh else self.evaluate()
             self.board.scalars(self.step, metrics)
             summary = {
@@ -221,13 +186,35 @@ class _Training:
                 "steps_per_second": steps / self.seconds if self.seconds else 0.0,
                 "device": self.session.device.name,
                 "precision": self.session.precision,
+                **best,
             }
+            for name, text in self.task.documents(self.folder.history(), summary).items():
+                self.folder.write_document(name, text)
             self.folder.write_summary(summary)
         return summary
 
-    def evaluate(self) -> dict[str, float]:
+    @property
+    def splits_evaluation(self) -> bool:
+        """Whether the final evaluation is another one than those during training."""
+        return type(self.task).validate is not Task.validate
+
+    def evaluate(self, final: bool = True) -> dict[str, float]:
         """Metrics of the weights, and of their average if there is one."""
-        return evaluate(self.task, self.averaging, self.step)
+        return evaluate(self.task, self.averaging, self.step, final)
+
+    def select(self) -> None:
+        """Keep this state if it is the best so far, for methods that select."""
+        if self.selection and self.selection.better(self.latest):
+            self.selection.keep(self.state(), self.latest)
+
+    def take_best(self) -> dict[str, int]:
+        """Put the best state into the task, for methods that select; tells its step."""
+        if self.selection is None:
+            return {}
+        if self.evaluated_at != self.step:
+            self.latest, self.evaluated_at = self.evaluate(final=False), self.step
+            self.select()
+        return {"best_step": self.selection.take(self.bulk, list(self.variables.values()))}
 
     def restore(self) -> list[str]:
         """Take up the newest whole checkpoint; returns remarks about damaged ones."""
@@ -252,17 +239,24 @@ class _Training:
             StoreError: if it cannot be written; earlier checkpoints are untouched.
         """
         with deferred():
-            with self.session.placement():
-                if self.averaging and self.step == self.config.iterations:
-                    self.averaging.settle(self.step)
-                arrays = self.bulk.read()
-            for name, values in arrays.items():
-                if not np.isfinite(values).all():
-                    raise self.refusal(f"variable {name} is not finite after", self.step, name)
-            length = self.folder.metrics_bytes()
-            path = self.folder.save(Checkpoint(self.step, arrays, self.pending, length))
+            path = self.folder.save(self.state())
             self.saved_at = self.step
         return path
+
+    def state(self) -> Checkpoint:
+        """This moment.
+
+        Raises:
+            NonFiniteLoss: as :meth:`save`.
+        """
+        with self.session.placement():
+            if self.averaging and self.step == self.config.iterations:
+                self.averaging.settle(self.step)
+            arrays = self.bulk.read()
+        for name, values in arrays.items():
+            if not np.isfinite(values).all():
+                raise self.refusal(f"variable {name} is not finite after", self.step, name)
+        return Checkpoint(self.step, arrays, self.pending, self.folder.metrics_bytes())
 
     def feeds(self, size: int) -> Iterator[tuple[range, dict, dict]]:
         """Data and random numbers of each compiled call, prepared one call ahead."""
@@ -331,4 +325,8 @@ class _Training:
         """Close a row of the history."""
         self.folder.append(row)
         self.board.scalars(self.step, {k: v for k, v in row.items() if k != "step"})
+        for concern in self.task.concerns(row):
+            if concern not in self.told and not self.session.rank:
+                logging.getLogger("zoolib").warning(concern)
+            self.told.add(concern)
         self.pending = {name: np.zeros(0, "f4") for name in self.task.terms}

@@ -5,6 +5,7 @@
     config.json      the settings            metrics.jsonl    one row per report
     env.json         versions, device        summary.json     final metrics, timings (when finished)
     checkpoints/…    the last few states     tensorboard/     the same numbers for TensorBoard
+                     and the best one        *.tsv, …         what a method tells of a finished run
 
 Rows hold no timings, so the file of an interrupted and resumed run equals, byte for byte, that of
 an uninterrupted one.
@@ -36,6 +37,7 @@ from zoolib.errors import ConfigError, DamagedCheckpoint, StoreError
 KEEP = 3
 _FORMAT = 1
 _STEP = re.compile(r"step-(\d+)$")
+_BEST = re.compile(r"best-(\d+)$")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,12 +48,14 @@ class Checkpoint:
         arrays: values of the task's variables.
         pending: values of the loss terms since the last report, per term.
         metrics_bytes: length of ``metrics.jsonl`` that belongs to this state.
+        score: of a state kept as the best one.
     """
 
     step: int
     arrays: dict[str, np.ndarray]
     pending: dict[str, np.ndarray]
     metrics_bytes: int
+    score: float | None = None
 
 
 class RunFolder:
@@ -188,6 +192,36 @@ class RunFolder:
             StoreError: if it cannot be written; earlier checkpoints are untouched.
         """
         final = self._place(checkpoint.step)
+        self._write(checkpoint, final)
+        for old in self._steps()[KEEP:]:
+            shutil.rmtree(old, ignore_errors=True)
+        return final
+
+    def save_best(self, checkpoint: Checkpoint) -> Path:
+        """Write the best state and drop the one that was best before.
+
+        Raises:
+            StoreError: if it cannot be written; the one before is untouched.
+        """
+        final = self._checkpoints / f"best-{checkpoint.step:09d}"
+        self._write(checkpoint, final)
+        for old in self._steps(_BEST):
+            if old != final:
+                shutil.rmtree(old, ignore_errors=True)
+        return final
+
+    def best(self) -> Checkpoint | None:
+        """The best state, where a method selects one."""
+        for path in self._steps(_BEST):
+            with contextlib.suppress(DamagedCheckpoint):
+                return read_checkpoint(path)
+        return None
+
+    def write_document(self, name: str, text: str) -> None:
+        """Write what a method tells of a finished run."""
+        files.write_bytes(self.path / name, text.encode())
+
+    def _write(self, checkpoint: Checkpoint, final: Path) -> None:
         temporary = self._checkpoints / f".{final.name}.{os.getpid()}"
         arrays = {f"state/{k}": v for k, v in checkpoint.arrays.items()}
         arrays.update({f"pending/{k}": v for k, v in checkpoint.pending.items()})
@@ -199,6 +233,8 @@ class RunFolder:
             "metrics_bytes": checkpoint.metrics_bytes,
             "sha256": {"arrays.npz": files.sha256(packed.getvalue())},
         }
+        if checkpoint.score is not None:
+            manifest["score"] = checkpoint.score
         manifest["sha256"]["manifest"] = _checksum(manifest)
         with files.writing(final):
             files.sync_file(self.path / "metrics.jsonl")  # the rows this checkpoint counts on
@@ -213,9 +249,6 @@ class RunFolder:
                 files.sync_folder(self._checkpoints)
             finally:
                 shutil.rmtree(temporary, ignore_errors=True)
-        for old in self._steps()[KEEP:]:
-            shutil.rmtree(old, ignore_errors=True)
-        return final
 
     def latest(self) -> tuple[Checkpoint | None, list[str]]:
         """The newest whole checkpoint whose rows of the history are there, and remarks.
@@ -248,10 +281,10 @@ class RunFolder:
     def _place(self, step: int) -> Path:
         return self._checkpoints / f"step-{step:09d}"
 
-    def _steps(self) -> list[Path]:
+    def _steps(self, kind: re.Pattern[str] = _STEP) -> list[Path]:
         if not self._checkpoints.is_dir():
             return []
-        found = [p for p in self._checkpoints.iterdir() if _STEP.match(p.name)]
+        found = [p for p in self._checkpoints.iterdir() if kind.match(p.name)]
         return sorted(found, key=lambda p: p.name, reverse=True)
 
     def write_summary(self, summary: dict) -> None:
@@ -291,6 +324,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
             arrays={k[6:]: v for k, v in arrays.items() if k.startswith("state/")},
             pending={k[8:]: v for k, v in arrays.items() if k.startswith("pending/")},
             metrics_bytes=int(manifest["metrics_bytes"]),
+            score=manifest.get("score"),
         )
     except DamagedCheckpoint:
         raise

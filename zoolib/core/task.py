@@ -30,14 +30,19 @@ class Task(tf.Module, abc.ABC):
         session: the open device; offers `compile`, `matmul`, `all_reduce`.
         terms: names of what a step returns.
         headline, lower_is_better: the metric by which runs compare, and its direction.
+        selection: the metric of :meth:`validate` by which a run keeps its best state, which then is
+            what is evaluated at the end, and loaded; empty for the last state.
         mixed_tolerance: relative difference of the headline that mixed precision may make.
+        takes_pictures: whether ``predict`` takes files of pictures; see `zoolib predict`.
         restoring: whether a checkpoint follows on `build`, which need not read weights elsewhere.
     """
 
     terms: tuple[str, ...] = ("loss",)
     headline: str = "loss"
     lower_is_better: bool = True
+    selection: str = ""
     mixed_tolerance: float = 0.05
+    takes_pictures: bool = False
     restoring: bool = False
 
     def __init__(self, config: Config, session: Session) -> None:
@@ -67,6 +72,19 @@ class Task(tf.Module, abc.ABC):
     @abc.abstractmethod
     def evaluate(self) -> dict[str, float]:
         """Metrics on the held-out set, by name; the same numbers whenever the variables are."""
+
+    def validate(self) -> dict[str, float]:
+        """Metrics during training, for methods whose test set has to wait: all unless told."""
+        return self.evaluate()
+
+    def documents(self, history: list[dict[str, Any]], summary: dict[str, Any]) -> dict[str, str]:
+        """Files a finished run has beside the common ones: name -> text.
+
+        Args:
+            history: its rows.
+            summary: what ``summary.json`` will hold.
+        """
+        return {}
 
     def evaluation_functions(self) -> dict[str, tuple[Callable, tuple]]:
         """What :meth:`evaluate` compiles: name -> (Python function, example arguments).
@@ -121,6 +139,10 @@ class Task(tf.Module, abc.ABC):
 
     def remarks(self) -> list[str]:
         """What a user should know before training starts: effective rates, sizes of an epoch."""
+        return []
+
+    def concerns(self, row: dict[str, float]) -> list[str]:
+        """Warnings that a row of the history gives cause for; each is told once, as it stands."""
         return []
 
     def checkpoint_folder(self) -> str:

@@ -51,38 +51,87 @@ def train(
 
 
 def shown(events: Iterable[Event], stream: Any = None) -> Iterator[Event]:
-    """Pass events on, drawing a bar (terminal) or a line per tenth of the run (anything else)."""
-    from tqdm import tqdm
+    """Pass events on, drawing a bar (terminal) or a line per tenth of the run (anything else).
 
+    Methods that count images get them instead of steps: at the moment's rate, with the average.
+    """
     stream = stream or sys.stderr
-    live = hasattr(stream, "isatty") and stream.isatty()
-    bar, told = None, 0
+    bar = None
     try:
         for event in events:
             if isinstance(event, Started):
                 for note in event.notes:
                     print(f"note: {note}", file=stream)
-                bar = tqdm(
-                    total=event.total,
-                    initial=event.step,
-                    desc=event.config.model,
-                    unit="step",
-                    file=stream,
-                    disable=not live,
-                )
+                bar = _Bar(event, stream)
             elif isinstance(event, Stepped) and bar is not None:
-                if live:
-                    bar.update(event.step - bar.n)
-                    bar.set_postfix_str(_line(event.metrics))
-                elif event.step * 10 // bar.total > told:
-                    told = event.step * 10 // bar.total
-                    print(f"step {event.step}/{bar.total}  {_line(event.metrics)}", file=stream)
+                bar.stepped(event)
+            elif isinstance(event, Evaluated) and bar is not None:
+                bar.evaluated(event)
             yield event
     finally:
         if isinstance(events, Generator):
             events.close()  # saves now, not whenever the garbage is collected
         if bar is not None:
             bar.close()
+
+
+class _Bar:
+    """A run's progress on a stream."""
+
+    def __init__(self, started: Started, stream: Any) -> None:
+        from tqdm import tqdm
+
+        from zoolib.runtime.device import current
+
+        self._stream, self._config = stream, started.config
+        self._ranks = getattr(current(), "size", 1)
+        self._live = hasattr(stream, "isatty") and stream.isatty()
+        self._images = self._config.images_per_step * self._ranks
+        self._total, self._first, self._told = started.total, started.step, 0
+        self._done: int | None = None
+        self._seconds = 0.0
+        each = self._images or 1
+        self._tqdm = tqdm(
+            total=started.total * each,
+            initial=started.step * each,
+            desc=self._config.model,
+            unit="img" if self._images else "step",
+            file=stream,
+            disable=not self._live,
+        )
+
+    def stepped(self, event: Stepped) -> None:
+        """One compiled call is done."""
+        rate = event.steps_per_second
+        done, each = event.step, self._images or 1
+        if self._done is None:  # the first call was compiled, too, which says nothing
+            self._first = done
+        else:
+            self._seconds += (done - self._done) / rate
+        self._done = done
+        told = _line(event.metrics)
+        if self._images and self._seconds:
+            mean = (done - self._first) * self._images / self._seconds
+            told = f"average {mean:.0f} img/s  {told}"
+        if self._live:
+            self._tqdm.update(done * each - self._tqdm.n)
+            self._tqdm.set_postfix_str(told)
+        elif done * 10 // self._total > self._told:
+            self._told = done * 10 // self._total
+            if self._images:
+                told = f"{rate * self._images:.0f} img/s  {told}"
+            stream = self._stream
+            print(f"step {done}/{self._total}  {told}", file=stream)
+
+    def evaluated(self, event: Evaluated) -> None:
+        """What the method says of an evaluation, above the bar."""
+        line = self._config.evaluation_line(event.step, event.metrics, self._ranks)
+        if line:
+            self._tqdm.write(line, file=self._stream)
+
+    def close(self) -> None:
+        """Leave the bar as it is."""
+        self._tqdm.close()
 
 
 def _line(metrics: dict[str, float]) -> str:

@@ -56,7 +56,9 @@ class BatchNorm(tf.Module):
         self.moving_mean = variable(0.0, "moving_mean", False)
         self.moving_variance = variable(1.0, "moving_variance", False)
 
-    def __call__(self, x: tf.Tensor, training: bool, update: bool = True) -> tf.Tensor:
+    def __call__(
+        self, x: tf.Tensor, training: bool, update: bool = True, parts: int = 1
+    ) -> tf.Tensor:
         """Normalise.
 
         Args:
@@ -65,12 +67,16 @@ class BatchNorm(tf.Module):
             training: by the batch's own statistics; else by the running ones.
             update: in training, whether the running statistics move. The assignment is part of
                 the step at hand, in program order.
+            parts: in training, that many batches of one size lie behind one another on the first
+                axis. Each is normalised by its own statistics, the running ones move by those of
+                the first part only: as if the parts had come one at a time.
 
         Returns:
             Shape and type of ``x``.
 
         Raises:
-            ValueError: if the last axis is not ``channels`` wide, or for a shape not static.
+            ValueError: if the last axis is not ``channels`` wide, for a shape not static, or a
+                batch that ``parts`` does not divide.
         """
         if x.shape[-1] != self.channels:
             raise ValueError(
@@ -80,9 +86,12 @@ class BatchNorm(tf.Module):
         high = tf.cast(x, tf.float32)
         if not training:
             return tf.cast(self._by_running_statistics(high), x.dtype)
-        y, mean, variance = self._by_own_statistics(high)
+        batches = [high] if parts == 1 else self._split(high, parts)
+        found = [self._by_own_statistics(batch) for batch in batches]
         if update:
-            (self._receive or self._move)(mean, variance, self._count(high))
+            _, mean, variance = found[0]
+            (self._receive or self._move)(mean, variance, self._count(batches[0]))
+        y = found[0][0] if parts == 1 else tf.concat([each[0] for each in found], axis=0)
         return tf.cast(y, x.dtype)
 
     @contextlib.contextmanager
@@ -97,6 +106,14 @@ class BatchNorm(tf.Module):
     def running_variance(self, variance: tf.Tensor, count: int) -> tf.Tensor:
         """The running kind of a biased variance of ``count`` values; of one value it is 0."""
         return variance * (count / max(count - 1, 1)) if self.unbiased else variance
+
+    def _split(self, x: tf.Tensor, parts: int) -> list[tf.Tensor]:
+        if parts < 1 or (x.shape[0] or 0) % parts:
+            raise ValueError(
+                f"{self.path}: expected a first axis that {parts} parts divide, got "
+                f"{tuple(x.shape)}"
+            )
+        return tf.split(x, parts, axis=0)
 
     def _count(self, x: tf.Tensor) -> int:
         """Values per channel."""

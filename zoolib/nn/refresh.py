@@ -51,6 +51,7 @@ class Refresh:
                     stack.enter_context(collector.layer.statistics_to(collector.add))
                 forward(batch)
 
+        self._plain = collect
         self._collect = compiler(collect)
         self._start, self._finish = compiler(self._start_all), compiler(self._finish_all)
 
@@ -76,6 +77,19 @@ class Refresh:
         if not seen:
             raise ValueError("batches: expected at least one, got none")
         self._finish()
+
+    def functions(self, batch: Any) -> dict[str, tuple[Callable, tuple]]:
+        """The graphs of a call by name, with example arguments; for a task's
+        `evaluation_functions`.
+
+        Args:
+            batch: one of ``batches``, or tensor specs like it.
+        """
+        return {
+            "refresh, start": (self._start_all, ()),
+            "refresh, one batch": (self._plain, (batch,)),
+            "refresh, end": (self._finish_all, ()),
+        }
 
     def _start_all(self) -> None:
         for collector in self._collectors:

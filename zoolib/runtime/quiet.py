@@ -1,4 +1,4 @@
-"""Import TensorFlow without its lines about processors, which no setting of its own silences."""
+"""Import TensorFlow without its lines about devices, which no setting of its own silences."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ def import_tensorflow() -> None:
     with tempfile.TemporaryFile() as aside:
         os.dup2(aside.fileno(), 2)
         try:
-            import tensorflow  # noqa: F401
+            import tensorflow
+
+            # The first look at devices has a line of its own where a GPU's driver is missing.
+            tensorflow.config.list_physical_devices("GPU")
         except BaseException:
             aside.seek(0)
             os.write(kept, aside.read())

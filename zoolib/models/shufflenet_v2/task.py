@@ -36,6 +36,7 @@ class Classification(Task):
     )
     headline = "top1"
     lower_is_better = False
+    takes_pictures = True
     mixed_tolerance = 0.5  # a smoke run is too short for its top-1 to have settled
 
     def build(self) -> None:
