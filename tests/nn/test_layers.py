@@ -226,3 +226,17 @@ def test_depthwise_fans():
     assert 0.32 < np.abs(draw(generator(0, "a"), shape)).max() < 1 / 3
     with pytest.raises(ValueError, match="variance_scaling: expected mode fan_in"):
         initial.variance_scaling(1.0, "fan_avg")
+
+
+@pytest.mark.parametrize("size", [8, 7])
+def test_a_strided_kernel_of_one_place_takes_odd_batches(make, size):
+    """TensorFlow 2.21 ends the process in its own gradient of this (batch 7, channels 8 to 16)."""
+    layer, x = Conv2D(make, f"strided{size}", 8, 16, 1, 2), tf.constant(values(7, size, size, 8))
+    with tf.GradientTape() as tape:
+        y = layer(x)
+        loss = tf.reduce_sum(tf.square(y))
+    found = tape.gradient(loss, layer.kernel)
+    places = x.numpy()[:, ::2, ::2].reshape(-1, 8)
+    expected = places @ layer.kernel.numpy()[0, 0]
+    np.testing.assert_allclose(y.numpy().reshape(-1, 16), expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(found.numpy()[0, 0], 2 * places.T @ expected, rtol=1e-4, atol=1e-4)
