@@ -153,8 +153,8 @@ def _check(task: Any, names: tuple[str, ...], known: np.ndarray, seen: np.ndarra
     if unknown:
         other = " or a name with a known word" if task.source.words else ""
         raise ConfigError(
-            f"support_images: expected at least one{other} for every class, got neither for "
-            f"{', '.join(unknown)} ({task.config.variant})"
+            f"support_images: expected for every class at least one picture{other}, found nothing "
+            f"of {', '.join(unknown)} ({task.config.variant})"
         )
 
 

@@ -35,7 +35,7 @@ def smoke(**changes: Any) -> AM3Config:
 
 
 def tutorial(**changes: Any) -> AM3Config:
-    """`zoolib train am3`: under two minutes; names add some ten points to one-shot learning."""
+    """`zoolib train am3`: under two minutes; names add about eight points at one shot."""
     settings: dict[str, Any] = dict(
         iterations=288,
         report_every=8,

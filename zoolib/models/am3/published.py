@@ -58,3 +58,10 @@ def values(rows: list[Row], kind: str, what: str = "lambda") -> np.ndarray:
     """One number of every run of a kind, in the order of its seeds, [seeds]."""
     found = {row["seed"]: row[what] for row in rows if row["run"] == kind}
     return np.array([found[seed] for seed in sorted(found)], float)
+
+
+def lambdas(rows: list[Row], kind: str) -> dict[int, np.ndarray]:
+    """Lambda on the test classes for each number of shots a kind was trained with, {K: [seeds]}."""
+    ends = {1: "", 5: ", 5 shots", 10: ", 10 shots"}
+    found = {shots: values(rows, kind + end) for shots, end in ends.items()}
+    return {shots: each for shots, each in found.items() if len(each)}
