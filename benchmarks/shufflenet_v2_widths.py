@@ -1,6 +1,6 @@
 """ShuffleNetV2 by width: accuracy on shapes after a short training, size, throughput.
 
-    python benchmarks/shufflenet_v2_widths.py       # three widths, about 4 minutes on two idle cores
+    python benchmarks/shufflenet_v2_widths.py    # three widths, 4 minutes on two idle cores
 
 The tutorial preset with 16 classes and the settings below.
 

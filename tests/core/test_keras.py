@@ -97,6 +97,7 @@ def test_saved_and_loaded(keras, images, tmp_path):
     assert kinds <= {"keras", "tf_keras"}, "loads where there is no zoolib"
 
 
+@pytest.mark.slow
 def test_fit_trains_and_moves_the_statistics(images):
     """The loss falls; where the weights then rest, inference comes to agree with training."""
     model = zoolib.to_keras(build("0.25", "torchvision", CLASSES, SIZE))

@@ -30,8 +30,9 @@ LINES = {
         "--preset paper --data_path here": dict(data_dir="here", lr=0.1, weight_decay=0.0005),
         "--preset paper --train_steps 300": dict(iterations=300),
         "--preset paper --number_of_steps 300": dict(iterations=300),
-        "--preset paper --num_classes_train 5 --num_shots_train 1 --train_batch_size 24 --num_tasks_per_batch 5 "
-        "--num_classes_test 4 --num_shots_test 2 --eval_batch_size 20 --num_cases_test 4000": dict(
+        "--preset paper --num_classes_train 5 --num_shots_train 1 --train_batch_size 24 "
+        "--num_tasks_per_batch 5 --num_classes_test 4 --num_shots_test 2 --eval_batch_size 20 "
+        "--num_cases_test 4000": dict(
             ways=5, shots=1, queries=24, tasks=5, eval_ways=4, eval_shots=2, eval_episodes=200
         ),
         "--preset seed": dict(lr=1e-3, lr_decay="cosine", weight_decay=1e-4, label_smoothing=0.1),

@@ -239,6 +239,7 @@ def test_every_scenario_is_asserted(session):
     assert set(session) == {*SESSION, *REFUSED}
 
 
+@pytest.mark.slow
 def test_an_older_adapter_on_a_later_chip_with_a_chief(tmp_path):
     (tmp_path / "worker-0").touch()  # the other worker came first
     env = ranks.cm_environments([0, 1], 2, "10.0.0.1", 6000)[1]

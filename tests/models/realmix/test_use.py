@@ -124,6 +124,7 @@ def test_weights_of_another_run_to_start_from(task, built, tmp_path):
         built(start_from=str(run.path), filters=8)
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_goes_on_bit_for_bit_with_every_method(tmp_path):
     """The contract holds it for RealMix; here one with a teacher and one with noise."""
     for method in ("mean_teacher", "vat"):

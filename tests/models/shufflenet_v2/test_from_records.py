@@ -25,6 +25,7 @@ def records(launcher, tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_records_are_trained_on_logged_and_evaluated(launcher, records):
     command = launcher.run(*TRAIN.split(), cwd=records)
     assert command.code == 0, command.err

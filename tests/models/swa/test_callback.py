@@ -252,6 +252,7 @@ def test_without_bn_dataset_the_data_of_fit_are_read(kind):
     assert int(swa.average.count) == 3
 
 
+@pytest.mark.slow
 def test_bn_dataset_and_a_self_check_that_speaks():
     model, swa = network(), SWA(2, bn_dataset=X, batch_size=8)
     with warnings.catch_warnings():
@@ -276,6 +277,7 @@ def test_frozen_and_nested_batch_norm():
 # ---- the average while training
 
 
+@pytest.mark.slow
 def test_validating_the_average_does_not_change_training():
     """With dropout, whose seeds move, and batch norm; bit for bit."""
 
@@ -302,6 +304,7 @@ def test_validating_the_average_does_not_change_training():
     assert len(history.history["swa_val_loss"]) == 2
 
 
+@pytest.mark.slow
 def test_saving_the_average_while_training(tmp_path):
     class Keep(keras.callbacks.Callback):
         def on_epoch_end(self, epoch, logs=None):
@@ -337,6 +340,7 @@ class Stop(keras.callbacks.Callback):
             self.model.stop_training = True
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", [True, False])
 def test_stopping_after_the_start_delivers_the_average(first):
     model, notes, swa = network(), Notes(), SWA(3)
@@ -358,6 +362,7 @@ def test_stopping_before_the_start_leaves_the_weights_and_warns_once():
     assert read_rate(model) == pytest.approx(0.05)
 
 
+@pytest.mark.slow
 def test_early_stopping_that_restores_its_best_weights():
     """Its weights of an earlier epoch are no snapshot; and they do not replace the average."""
     stop = keras.callbacks.EarlyStopping("loss", patience=2, mode="max", restore_best_weights=True)
@@ -445,6 +450,7 @@ def everything(model):
     return [*model.variables, *model.optimizer.variables()]
 
 
+@pytest.mark.slow
 def test_state_in_a_checkpoint_of_ones_own(tmp_path):
     """`state` beside the model, and with `initial_epoch`; the object in memory goes on as well."""
     whole = network()
@@ -470,6 +476,7 @@ def test_state_in_a_checkpoint_of_ones_own(tmp_path):
     assert same(other.get_weights(), whole.get_weights())
 
 
+@pytest.mark.slow
 def test_resuming_without_or_with_the_wrong_state(tmp_path):
     with pytest.warns(UserWarning, match="averaging starts now"):
         fit(network(), swa := SWA(2), epochs=6, initial_epoch=4)
@@ -497,6 +504,7 @@ def test_files_of_training_do_not_need_the_callback(tmp_path):
 # ---- words
 
 
+@pytest.mark.slow
 def test_lines_name_the_right_epochs(capsys):
     fit(network(), SWA(3, verbose=1), epochs=5)
     lines = [line for line in capsys.readouterr().out.splitlines() if line]

@@ -12,6 +12,7 @@ import zoolib
 CHANGES = dict(norm="none", iterations=93, swa_start=31, checkpoint_every=31)
 
 
+@pytest.mark.slow
 def test_two_ranks_average_what_one_process_averages(tmp_path, environment):
     words = [w for name, value in CHANGES.items() for w in (f"--{name}", str(value))]
     command = [sys.executable, "-m", "zoolib", "launch", "--ranks", "2", "--", "train", "swa"]
