@@ -14,6 +14,7 @@ from zoolib.errors import ConfigError, DeviceError, NonFiniteLoss, ZoolibError
 from zoolib.ui import worker
 from zoolib.ui.display import ADVICE, OTHERWISE, advice
 from zoolib.ui.progress import Progress, Throttle
+from zoolib.ui.worker import CURVE_PERIOD, NUMBERS_PERIOD, UI_SHARE
 
 
 def test_run_to_the_end(make, spec, fake_runs):
@@ -272,6 +273,21 @@ def test_throttle_keeps_period_and_share():
         times += costly(slow)
         clock.now += 0.01
     assert 9 <= times <= 11, "0.1 s each at a tenth of the time is once a second"
+
+
+def test_a_long_run_sends_less_than_a_waiting_client_can_hold():
+    clock, sent = Clock(), []
+    numbers = Throttle(NUMBERS_PERIOD, UI_SHARE, clock)
+    curve = Throttle(CURVE_PERIOD, UI_SHARE, clock)
+    while clock.now < 900:  # the longest a cell may take under nbval
+        numbers(lambda: sent.append((clock.now, 2)))  # bar and words
+        curve(lambda: sent.append((clock.now, 2)))  # picture and table
+        clock.now += 0.05
+    assert sum(messages for _, messages in sent) < 1500
+    early = [at for at, _ in sent if at <= 5]
+    assert len(early) > 60, "lively at first"
+    times = sorted(at for at, _ in sent)
+    assert max(b - a for a, b in zip(times, times[1:])) <= 5.1, "and never still"
 
 
 def test_redraws_and_numbers_are_throttled(make, monkeypatch):

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import html
 import math
-from typing import Any, Callable
+from typing import Any, Callable, Optional
 
 from zoolib.core.events import Evaluated, Event, Failed, Finished, Saved, Started, Stepped
+
+SLOWING = 0.02  # a pause is at least this part of the time gone by
 
 
 class Throttle:
     """Lets something happen at most every ``period`` seconds, and for at most a share of the time.
 
+    The longer it goes on, the longer the pauses, up to fifty periods: a client that only reads
+    when a cell is done (nbval) loses messages beyond some two thousand.
+
     Args:
-        period: seconds between two times.
+        period: seconds between two times, at first.
         share: largest part of the time it may take; what takes longer happens less often.
         clock: seconds, monotonic.
     """
 
     def __init__(self, period: float, share: float, clock: Callable[[], float]) -> None:
         self.period, self.share, self.clock = period, share, clock
+        self._first: Optional[float] = None
         self._next = -math.inf
 
     def __call__(self, action: Callable[[], None]) -> bool:
@@ -29,7 +35,9 @@ class Throttle:
             return False
         action()
         spent = self.clock() - begin
-        self._next = begin + max(self.period, spent / self.share)
+        self._first = begin if self._first is None else self._first
+        pause = min(max(self.period, SLOWING * (begin - self._first)), 50 * self.period)
+        self._next = begin + max(pause, spent / self.share)
         return True
 
 
