@@ -4,7 +4,7 @@
 
 Prints ratios and writes benchmarks/results/swa.json:
 
-* training steps under the callback against the same steps without it, alternating in one fit;
+* epochs under the callback against epochs without it, alternating in one fit;
 * memory of the average against that of the averaged weights;
 * the batch-norm pass against a forward pass in training mode over the same data;
 * the seed document's demonstration: inference accuracy, training-mode accuracy, moving mean.
@@ -31,22 +31,23 @@ import_tensorflow()
 import tensorflow as tf  # noqa: E402
 
 HERE = Path(__file__).parent
-STEPS, BATCH = 100, 128
-UNCOUNTED, EPOCHS = 2, 4  # epochs before the timing; timed epochs of each round
+BATCH = 128
+UNCOUNTED = 4  # epochs before the timing
+SMALL, LARGE = (16, (16, 32)), (32, (32, 64, 128))  # image size and filters; 8 and 40 ms a step
 
 
 class Alternating(tf.keras.callbacks.Callback):
-    """Hands a callback every other pair of steps and times all of them.
+    """Hands a callback every other pair of epochs and times all of them.
 
     So the same model, data and compiled step serve both sides, and what else the machine does
-    meets neighbouring steps alike. Steps run without, with, with, without, ...
+    meets neighbouring epochs alike. Epochs run without, with, with, without, ...
     """
 
     def __init__(self, inner: Any) -> None:
         super().__init__()
-        self.inner, self.step = inner, 0
+        self.inner, self.async_safe = inner, getattr(inner, "async_safe", False)
         self.seconds: dict[bool, list[float]] = {False: [], True: []}
-        self.inside: list[float] = []
+        self.preparing: list[float] = []
 
     def set_model(self, model: Any) -> None:
         super().set_model(model)
@@ -63,25 +64,26 @@ class Alternating(tf.keras.callbacks.Callback):
         self.inner.on_train_end(logs)
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        self.inner.on_epoch_begin(epoch, logs)
-        self.counts = epoch >= UNCOUNTED
+        self.active = epoch < UNCOUNTED or epoch % 4 in (1, 2)
+        begin = time.perf_counter()
+        if self.active:  # what it prepares once an epoch is told apart: these epochs are short
+            self.inner.on_epoch_begin(epoch, logs)
+            self.preparing.append(time.perf_counter() - begin)
+        self.begin = time.perf_counter()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        self.inner.on_epoch_end(epoch, logs)
+        if epoch >= UNCOUNTED:
+            self.seconds[self.active].append(time.perf_counter() - self.begin)
+        if self.active:  # the snapshot of a cycle's end is no part of a step
+            self.inner.on_epoch_end(epoch, logs)
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
-        self.begin = time.perf_counter()
-        if self.step % 4 in (1, 2):
+        if self.active:
             self.inner.on_train_batch_begin(batch, logs)
-            self.inside.append(time.perf_counter() - self.begin)
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        active = self.step % 4 in (1, 2)
-        if active:
+        if self.active:
             self.inner.on_train_batch_end(batch, logs)
-        if self.counts:
-            self.seconds[active].append(time.perf_counter() - self.begin)
-        self.step += 1
 
 
 def network(size: int = 16, widths: tuple[int, ...] = (16, 32)) -> Any:
@@ -99,29 +101,29 @@ def network(size: int = 16, widths: tuple[int, ...] = (16, 32)) -> Any:
     return model
 
 
-def images(size: int = 16, steps: int = STEPS) -> tuple[np.ndarray, np.ndarray]:
+def images(size: int = 16, steps: int = 100) -> tuple[np.ndarray, np.ndarray]:
     """Random images and labels: only time matters here."""
     source = np.random.default_rng(0)
     x = source.normal(size=(BATCH * steps, size, size, 3)).astype(np.float32)
     return x, source.integers(0, 10, len(x)).astype(np.int32)
 
 
-def step_cost(rounds: int) -> dict[str, Any]:
-    """Ratio of the time of a training step with the callback to that of its neighbour without."""
+def step_cost(size: int, widths: tuple[int, ...], steps: int, pairs: int) -> dict[str, Any]:
+    """Ratio of the time of an epoch with the callback to that of its neighbour without."""
     swa = zoolib.SWA(2, "cyclic", swa_lr=0.01, swa_lr2=0.03, swa_freq=2)
     timed = Alternating(swa)
     options = dict(batch_size=BATCH, shuffle=False, verbose=0, callbacks=[timed])
-    model = network(32, (32, 64, 128))
-    model.fit(*images(32, STEPS), epochs=UNCOUNTED + EPOCHS * rounds, **options)
+    network(size, widths).fit(*images(size, steps), epochs=UNCOUNTED + 2 * pairs, **options)
     ratios = [a / b for a, b in zip(timed.seconds[True], timed.seconds[False])]
     low, middle, high = statistics.quantiles(ratios, n=4)
     return {
         "pairs": len(ratios),
+        "steps_per_epoch": steps,
         "median": middle,
         "quartiles": [low, high],
         "standard_error": 0.93 * (high - low) / len(ratios) ** 0.5,  # of a median, if normal
-        "seconds_per_step": statistics.median(timed.seconds[False]),
-        "of_which_in_the_callback": statistics.median(timed.inside),
+        "seconds_per_step": statistics.median(timed.seconds[False]) / steps,
+        "seconds_once_an_epoch": statistics.median(timed.preparing),
     }
 
 
@@ -137,7 +139,7 @@ def memory() -> dict[str, float]:
 
 def pass_cost(rounds: int) -> dict[str, Any]:
     """Ratio of `update_batch_norm`, its own compilation included, to a forward pass, per round."""
-    model, (x, _) = network(32, (32, 64, 128)), images(32, 400)
+    model, (x, _) = network(*LARGE), images(32, 400)
     data = tf.data.Dataset.from_tensor_slices(x).batch(BATCH).prefetch(2)
     forward = tf.function(lambda batch: tf.reduce_sum(model(batch, training=True)))
 
@@ -204,7 +206,10 @@ def main() -> None:
         "command": "python benchmarks/swa.py",
         "machine": f"{os.cpu_count()} cores, Python {platform.python_version()}, "
         f"TensorFlow {tf.__version__}",
-        "step": step_cost(rounds),
+        "step": {
+            "small": step_cost(*SMALL, steps=20, pairs=60 * rounds),
+            "large": step_cost(*LARGE, steps=4, pairs=50 * rounds),
+        },
         "memory": memory(),
         "pass": pass_cost(rounds),
         "demonstration": found,

@@ -89,7 +89,9 @@ def disagreement(model: Any, x: Any) -> float:
         def step(x: Any) -> Any:
             return strategy.run(lambda x: model(x, training=False), args=(x,))
 
-        outputs = tf.nest.flatten(_compiled(model, step)(x))
+        run = _compiled(model, step)
+        run = run if run is step else run.get_concrete_function(x)
+        outputs = tf.nest.flatten(run(x))
         outputs = [strategy.experimental_local_results(t)[0] for t in outputs]
         return [np.asarray(t, np.float64) for t in outputs]
 

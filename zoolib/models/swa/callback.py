@@ -122,6 +122,9 @@ class SWA(keras.callbacks.Callback):
         self.given = Arguments(
             start_epoch, lr_schedule, swa_lr, swa_lr2, swa_freq, batch_size, verbose, *every
         )
+        # Keras 3 waits for the numbers of each step if a callback must see its end in turn. Only
+        # snapshots taken by the step must: otherwise the fit's own order stays as it is.
+        self.async_safe = self.given.by_epoch
         self.compat, self.restore_lr, self.self_check = compat, restore_lr, self_check
         self.bn_dataset, self.validation_data = bn_dataset, validation_data
         self.disagreement: Optional[float] = None

@@ -150,7 +150,8 @@ class State:
         if [id(v) for v in known] != [id(v) for v in sources]:
             with strategy_of(self._model).scope():
                 self.root.average = EqualAverage(sources, self.given.window or 0)
-            self._update = tf.function(self.average.update)
+            # concrete: of many fits in a row TensorFlow would say that they trace too often
+            self._update = tf.function(self.average.update).get_concrete_function()
 
 
 def _name(weight: Any) -> str:
