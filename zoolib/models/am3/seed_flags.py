@@ -53,6 +53,7 @@ MEANINGLESS = (
     "log_dir",
 )
 _DECAYS = {"pwc": "piecewise", "cos": "cosine", "const": "constant", "exp": "exponential"}
+_SWITCH = {"true": "diagonal", "false": "none"}
 _ENCODERS = {"self_att_mlp": "adaptive", "fixed_alpha_mlp": "fixed", "class_mean": "visual"}
 
 
@@ -73,6 +74,8 @@ def translate(config: AM3Config, values: dict[str, Any]) -> dict[str, Any]:
     _encoder(config, rest)
     _words(config, rest)
     _auxiliary(rest)
+    if str(rest.get("augment")).lower() in _SWITCH:
+        rest["augment"] = _SWITCH[str(rest["augment"]).lower()]
     if "eval_interval_steps" in rest:
         rest["eval_every"] = rest.pop("eval_interval_steps")
     if "num_cases_test" in rest:

@@ -57,6 +57,13 @@ class TrainingSettings(Config):
     per_class: int = setting(
         40, "Pictures of each class (attrshapes).", unit="images", low=2, high=10_000, advanced=True
     )
+    augment: str = setting(
+        "none",
+        "Training pictures: as they are, mirrored and shifted, or shifted diagonally only as in "
+        "the earlier code.",
+        choices=("none", "shift", "diagonal"),
+        advanced=True,
+    )
     ways: int = setting(
         5, "Classes of a task.", low=2, high=1000, aliases=("num_classes_train", "num_classes")
     )

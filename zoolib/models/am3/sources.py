@@ -13,6 +13,7 @@ from zoolib.data.draws import generator, words
 from zoolib.data.fewshot import Split, read_sets
 from zoolib.data.fewshot_episodes import Episodes
 from zoolib.errors import ConfigError, DataError
+from zoolib.models.am3.augment import augmented
 
 if TYPE_CHECKING:
     from zoolib.models.am3.config import AM3Config
@@ -94,10 +95,10 @@ class Source:
         tasks = self.config.tasks
         found = self._episodes.tasks("train", range(steps.start * tasks, steps.stop * tasks))
         cut = {k: v.reshape(len(steps), tasks, -1)[:, mine] for k, v in found.items()}
-        images = self.sets["train"].images
+        views = functools.partial(self._views, steps=steps, rows=tasks, mine=mine)
         return {
-            "support": images[cut["support"]],
-            "query": images[cut["query"]],
+            "support": views("support", cut["support"]),
+            "query": views("query", cut["query"]),
             "labels": cut["query_labels"],
             **self.vectors("train", cut["classes"]),
         }
@@ -106,11 +107,18 @@ class Source:
         """This rank's share of auxiliary batches, drawn with replacement, [steps, images, ...]."""
         drawn = words(self.config.seed, "am3/auxiliary batch", steps, self.config.aux_batch)
         places = self._auxiliary[(drawn % np.uint32(len(self._auxiliary))).astype(np.int64)]
-        train = self.sets["train"]
+        rows = self.config.aux_batch
         return {
-            "aux_images": train.images[places[:, mine]],
-            "aux_labels": train.class_of[places[:, mine]],
+            "aux_images": self._views("auxiliary", places[:, mine], steps, rows, mine),
+            "aux_labels": self.sets["train"].class_of[places[:, mine]],
         }
+
+    def _views(
+        self, purpose: str, places: np.ndarray, steps: range, rows: int, mine: slice
+    ) -> np.ndarray:
+        """Training pictures at ``places`` [steps, this rank's rows, ...], augmented if asked."""
+        images, config = self.sets["train"].images[places], self.config
+        return augmented(images, config.augment, config.seed, purpose, steps, rows, mine)
 
     def remarks(self) -> list[str]:
         """Classes whose names say nothing."""
