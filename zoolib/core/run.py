@@ -78,7 +78,9 @@ def run(
         task.build()
     folder = claim(folder, task, Path(out))
     try:
-        yield from _Training(task, session, folder).events()
+        with deferred():  # TensorFlow makes errors of its own of a signal that comes in here
+            training = _Training(task, session, folder)
+        yield from training.events()
     finally:
         folder.unlock()
 
@@ -107,7 +109,8 @@ class _Training:
 
     def events(self) -> Iterator[Event]:
         """Everything that happens, in order."""
-        remarks = self.restore()
+        with deferred():
+            remarks = self.restore()
         first, session = self.step, self.session
         yield Started(
             self.step,
