@@ -92,7 +92,7 @@ def norms_apart() -> Iterator[None]:
 
     from zoolib.models.shufflenet_v2.units import ConvNorm
 
-    def layer(self: Any, x: Any, training: bool, act: bool = True) -> Any:
+    def layer(self: Any, x: Any, training: bool, act: bool = True, rows: Any = None) -> Any:
         y = self.norm(self._convolution(x, self.kernel), training)
         return tf.nn.relu(y) if act else y
 

@@ -164,3 +164,36 @@ def test_bad_input():
     model = build("0.25", num_classes=2, image_size=32)
     with pytest.raises(ValueError, match=r"images: expected \[N, height, width, 3\]"):
         model(tf.zeros([1, 32, 32, 1]))
+
+
+@pytest.mark.parametrize("options", [{}, {"se": True}])
+@pytest.mark.parametrize("wiring", ["reference", "torchvision"])
+def test_training_without_shuffles_is_training_with_them(wiring, options):
+    model = build("0.33", wiring, 10, 64, **options)
+    images = tf.constant(np.random.default_rng(5).uniform(size=(6, 64, 64, 3)), tf.float32)
+    moving = [v for c in model.convolutions for v in (c.norm.moving_mean, c.norm.moving_variance)]
+    assert all(stage.routed for stage in model.stages)
+    found = []
+    for routed in (True, False):
+        for stage in model.stages:
+            stage.routed = routed
+        start = [v.numpy() for v in moving]
+        with tf.GradientTape() as tape:
+            features = model.features(images, training=True)
+            loss = tf.reduce_mean(tf.square(features[-1]))
+        gradients = tape.gradient(loss, model.trainable_variables, unconnected_gradients="zero")
+        flat = np.concatenate([g.numpy().ravel() for g in gradients])
+        found.append(([f.numpy() for f in features], [v.numpy() for v in moving], flat))
+        for v, value in zip(moving, start):
+            v.assign(value)
+    (maps, moved, one), (others, also_moved, other) = found
+    for a, b in zip(maps + moved, others + also_moved):
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)
+    # A ReLU or maximum that rounding decides differently shows in a gradient, not in a value.
+    assert np.linalg.norm(one - other) < 0.05 * np.linalg.norm(other)
+
+
+def test_where_shuffles_stay():
+    assert not any(stage.routed for stage in build("0.33", "megvii", 10, 64).stages)
+    residual = build("0.33", "reference", 10, 64, residual=True)
+    assert not any(stage.routed for stage in residual.stages)

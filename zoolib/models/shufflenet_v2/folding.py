@@ -15,7 +15,7 @@ import tensorflow as tf
 from zoolib.models.shufflenet_v2.architecture import Layer
 from zoolib.models.shufflenet_v2.network import ShuffleNetV2
 from zoolib.models.shufflenet_v2.routes import Branch, routes
-from zoolib.models.shufflenet_v2.units import ConvNorm, ShuffleUnit
+from zoolib.models.shufflenet_v2.units import ConvNorm, ShuffleUnit, cut, joined
 from zoolib.models.shufflenet_v2.wirings import normalised
 from zoolib.nn.layers import padded
 from zoolib.nn.pool import global_mean
@@ -162,9 +162,7 @@ class _Branch(tf.Module):
             y = y * tf.reshape(weight, [-1, 1, 1, y.shape[-1]])
         if self.residual is not None:
             y = tf.nn.relu(tf.gather(x, self.residual, axis=-1) + y)
-        sizes = [size for _, size in self.pieces]
-        pieces = tf.split(y, sizes, axis=-1) if len(sizes) > 1 else [y]
-        return dict(zip((reader for reader, _ in self.pieces), pieces))
+        return cut(y, self.pieces)
 
 
 class _Stage(tf.Module):
@@ -183,13 +181,8 @@ class _Stage(tf.Module):
     def __call__(self, x: tf.Tensor) -> tf.Tensor:
         made: list[dict[int, tf.Tensor]] = []
         for number, branch in enumerate(self.branches):
-            made.append(branch(x if number < 2 else _joined(made, number)))
-        return _joined(made, len(self.branches))
-
-
-def _joined(made: list[dict[int, tf.Tensor]], reader: int) -> tf.Tensor:
-    pieces = [pieces[reader] for pieces in made if reader in pieces]
-    return tf.concat(pieces, axis=-1) if len(pieces) > 1 else pieces[0]
+            made.append(branch(x if number < 2 else joined(made, number)))
+        return joined(made, len(self.branches))
 
 
 def _constant(values: np.ndarray) -> tf.Variable:

@@ -49,9 +49,11 @@ class ShuffleNetV2(tf.Module):
         layers = {layer.name.rpartition("/")[2]: layer for layer in architecture.layers()}
         self.stem = ConvNorm(make, layers["Conv1"], wiring, init)
         self.stages = []
+        on_cpu = session.device.kind == "cpu"
         for units in architecture.units():
             options = (wiring, init, architecture.se, architecture.residual)
-            self.stages.append(Stage([ShuffleUnit(make, u, *options) for u in units], wiring))
+            parts = [ShuffleUnit(make, u, *options) for u in units]
+            self.stages.append(Stage(parts, wiring, on_cpu))
         self.last = ConvNorm(make, layers["Conv5"], wiring, init)
         self.classifier = None
         if architecture.num_classes:

@@ -17,6 +17,7 @@ from zoolib.models.shufflenet_v2.architecture import Unit
 from zoolib.models.shufflenet_v2.wirings import Wiring
 
 Channel = tuple[int, int]  # (which of the stage's branches made it, its number there)
+Pieces = tuple[tuple[int, int], ...]  # (reader, channels) one after the other
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,8 +33,19 @@ class Branch:
     """
 
     order: np.ndarray
-    pieces: tuple[tuple[int, int], ...]
+    pieces: Pieces
     rows: np.ndarray
+
+    def as_trained(self) -> Pieces | None:
+        """The pieces where the channels stay in the order as trained; None if that cuts none."""
+        found, at = [], 0
+        for reader, size in self.pieces:
+            numbers = self.order[at : at + size]
+            if (np.diff(numbers) != 1).any():
+                return None
+            found.append((int(numbers[0]), (reader, size)))
+            at += size
+        return tuple(piece for _, piece in sorted(found))
 
 
 def routes(units: tuple[Unit, ...], wiring: Wiring) -> tuple[list[Branch], np.ndarray]:
