@@ -49,11 +49,10 @@ class ShuffleNetV2(tf.Module):
         layers = {layer.name.rpartition("/")[2]: layer for layer in architecture.layers()}
         self.stem = ConvNorm(make, layers["Conv1"], wiring, init)
         self.stages = []
-        on_cpu = session.device.kind == "cpu"
         for units in architecture.units():
             options = (wiring, init, architecture.se, architecture.residual)
             parts = [ShuffleUnit(make, u, *options) for u in units]
-            self.stages.append(Stage(parts, wiring, on_cpu))
+            self.stages.append(Stage(parts, wiring))
         self.last = ConvNorm(make, layers["Conv5"], wiring, init)
         self.classifier = None
         if architecture.num_classes:

@@ -210,19 +210,19 @@ class Stage(tf.Module):
     """Units in a row. Between units two halves are passed on, so that the concatenation of one
     unit, the shuffle and the split of the next are one operation (section 3, last paragraph).
 
-    Training on CPUs goes without shuffles (see `routes`): each branch's output is cut into one
-    piece per reader, the reader joins its pieces, and its kernel's rows come in the order of the
-    join. That moves a third of the memory, forward and backward.
+    Training goes without shuffles where that can be (see `routes`): each branch's output is cut
+    into one piece per reader, the reader joins its pieces, and its kernel's rows come in the order
+    of the join. That moves a third of the memory, forward and backward.
     """
 
-    def __init__(self, units: list[ShuffleUnit], wiring: Wiring, on_cpu: bool = False) -> None:
+    def __init__(self, units: list[ShuffleUnit], wiring: Wiring) -> None:
         super().__init__()
         self.units, self.wiring = units, wiring
         branches, self._places = routes(tuple(u.unit for u in units), wiring)
         self._cuts = [branch.as_trained() for branch in branches]
         self._rows = [branch.rows for branch in branches]
         # A residual adds its input in the input's order; even and odd channels are no pieces.
-        self.routed = on_cpu and None not in self._cuts and not any(u.residual for u in units)
+        self.routed = None not in self._cuts and not any(u.residual for u in units)
 
     def __call__(self, x: tf.Tensor, training: bool) -> tf.Tensor:
         """[N, H, W, C] -> [N, H / 2, W / 2, C']."""
