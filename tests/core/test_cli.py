@@ -297,7 +297,7 @@ def test_compare_reads_what_runs_leave(two, capfd):
     assert main(["compare", str(two[0].parent)]) == 0
     shown = capfd.readouterr().out
     metrics = zoolib.load(two[0]).metrics
-    assert f"{metrics['test_mse']:.2g}" in shown and "rate=0.02 - rate=0.01" in shown
+    assert f"{metrics['test_mse']:.4g}" in shown and "rate=0.02 - rate=0.01" in shown
     said = zoolib.compare(two[0]).runs[0].summary
     assert (said["headline"], said["lower_is_better"]) == ("test_mse", True)
 
