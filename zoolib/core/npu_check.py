@@ -78,6 +78,7 @@ def check_model(config: Config, steps: int = STEPS) -> ModelReport:
     from zoolib.runtime.npu_lint import Watched, check_steps, npu_check
 
     session = open_session("cpu", "float32", None, config.small_dense)
+    session.pieces_under_xla = False  # the graph an NPU gets
     with session.placement():
         task = get_model(config.model).task_class()(config, session)
         task.build()

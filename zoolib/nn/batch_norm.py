@@ -1,9 +1,10 @@
 """Batch normalisation (Ioffe and Szegedy 2015, algorithm 1) with statistics updated by request.
 
 Images [N, H, W, C] go through TensorFlow's fused kernel, everything else through the explicit
-formula; both have right first and second derivatives. A batch is normalised by its biased variance
-(divided by n). What moves into the running variance is the unbiased one (divided by n - 1), as in
-TensorFlow 1, unless `unbiased` is off, as in Keras 3.
+formula; both have right first and second derivatives. On request images go through `odd_width_norm`
+where that is faster. A batch is normalised by its biased variance (divided by n). What moves into
+the running variance is the unbiased one (divided by n - 1), as in TensorFlow 1, unless `unbiased`
+is off, as in Keras 3.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from collections.abc import Iterator
 from typing import Callable
 
 import tensorflow as tf
+
+from zoolib.nn import odd_width_norm
 
 Receiver = Callable[[tf.Tensor, tf.Tensor, int], None]
 
@@ -27,6 +30,8 @@ class BatchNorm(tf.Module):
         scale, center: whether gamma and beta exist; without them they are 1 and 0.
         gamma, beta: their initial values.
         unbiased: whether running variances are of the n - 1 kind.
+        pieces_under_xla: whether `odd_width_norm` may be used: see
+            :class:`~zoolib.runtime.device.Session`. It has no second derivatives.
         name: first part of the variables' names.
     """
 
@@ -40,11 +45,12 @@ class BatchNorm(tf.Module):
         gamma: float = 1.0,
         beta: float = 0.0,
         unbiased: bool = True,
+        pieces_under_xla: bool = False,
         name: str = "batch_norm",
     ) -> None:
         super().__init__()  # a module's own name may hold no slash
         self.channels, self.momentum, self.epsilon = channels, momentum, epsilon
-        self.unbiased, self.path = unbiased, name
+        self.unbiased, self.path, self._pieces = unbiased, name, pieces_under_xla
         self._receive: Receiver | None = None
 
         def variable(value: float, letter: str, trainable: bool) -> tf.Variable:
@@ -57,7 +63,12 @@ class BatchNorm(tf.Module):
         self.moving_variance = variable(1.0, "moving_variance", False)
 
     def __call__(
-        self, x: tf.Tensor, training: bool, update: bool = True, parts: int = 1
+        self,
+        x: tf.Tensor,
+        training: bool,
+        update: bool = True,
+        parts: int = 1,
+        relu: bool = False,
     ) -> tf.Tensor:
         """Normalise.
 
@@ -70,6 +81,7 @@ class BatchNorm(tf.Module):
             parts: in training, that many batches of one size lie behind one another on the first
                 axis. Each is normalised by its own statistics, the running ones move by those of
                 the first part only: as if the parts had come one at a time.
+            relu: whether max(y, 0) is returned, which may save a pass over memory.
 
         Returns:
             Shape and type of ``x``.
@@ -85,9 +97,10 @@ class BatchNorm(tf.Module):
             )
         high = tf.cast(x, tf.float32)
         if not training:
-            return tf.cast(self._by_running_statistics(high), x.dtype)
+            y = self._by_running_statistics(high)
+            return tf.cast(tf.nn.relu(y) if relu else y, x.dtype)
         batches = [high] if parts == 1 else self._split(high, parts)
-        found = [self._by_own_statistics(batch) for batch in batches]
+        found = [self._by_own_statistics(batch, relu) for batch in batches]
         if update:
             _, mean, variance = found[0]
             (self._receive or self._move)(mean, variance, self._count(batches[0]))
@@ -131,17 +144,25 @@ class BatchNorm(tf.Module):
         for moving, new in ((self.moving_mean, mean), (self.moving_variance, variance)):
             moving.assign_sub(rate * (moving - new))
 
-    def _by_own_statistics(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    def _by_own_statistics(
+        self, x: tf.Tensor, relu: bool
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Normalised values, mean and biased variance."""
+        if self._pieces and odd_width_norm.pays(x) and self._count(x):
+            near = self.moving_mean.read_value()
+            gamma, beta = self._gamma_and_beta()
+            return odd_width_norm.normalised(x, gamma, beta, near, self.epsilon, relu)
         if len(x.shape) == 4:
             y, mean, variance = self._fused(x, tf.zeros([0]), tf.zeros([0]), True)
             count = self._count(x)  # the kernel tells the unbiased variance
-            return y, mean, variance * (max(count - 1, 1) / count)
-        axes = list(range(len(x.shape) - 1))
-        mean = tf.reduce_mean(x, axes)
-        centred = x - mean
-        variance = tf.reduce_mean(tf.square(centred), axes)
-        return self._scaled(centred, variance), mean, variance
+            variance *= max(count - 1, 1) / count
+        else:
+            axes = list(range(len(x.shape) - 1))
+            mean = tf.reduce_mean(x, axes)
+            centred = x - mean
+            variance = tf.reduce_mean(tf.square(centred), axes)
+            y = self._scaled(centred, variance)
+        return tf.nn.relu(y) if relu else y, mean, variance
 
     def _by_running_statistics(self, x: tf.Tensor) -> tf.Tensor:
         if len(x.shape) == 4:
@@ -156,16 +177,23 @@ class BatchNorm(tf.Module):
     def _fused(
         self, x: tf.Tensor, mean: tf.Tensor, variance: tf.Tensor, training: bool
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        gamma, beta = self._gamma_and_beta()
         found = tf.raw_ops.FusedBatchNormV3(
             x=x,
-            scale=tf.ones([self.channels]) if self.gamma is None else self.gamma,
-            offset=tf.zeros([self.channels]) if self.beta is None else self.beta,
+            scale=gamma,
+            offset=beta,
             mean=mean,
             variance=variance,
             epsilon=self.epsilon,
             is_training=training,
         )
         return found.y, found.batch_mean, found.batch_variance
+
+    def _gamma_and_beta(self) -> tuple[tf.Tensor, tf.Tensor]:
+        return (
+            tf.ones([self.channels]) if self.gamma is None else self.gamma,
+            tf.zeros([self.channels]) if self.beta is None else self.beta,
+        )
 
 
 def batch_norms(module: tf.Module) -> list[BatchNorm]:

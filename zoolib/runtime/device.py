@@ -96,11 +96,14 @@ class Session:
         precision: the precision in effect.
         options: settings of the NPU adapter; None on other devices.
         rank, size: this process among its peers.
+        pieces_under_xla: whether a step may hold pieces that XLA compiles, as is worth while on
+            CPUs. An NPU takes no nested functions.
     """
 
     def __init__(
         self, device: Device, precision: str, npu: Any = None, processes: Any = None
     ) -> None:
+        from zoolib.runtime import compat
         from zoolib.runtime.distribute import SingleProcess
         from zoolib.runtime.precision import Autocast
 
@@ -115,6 +118,7 @@ class Session:
         cast = Autocast("float32" if lowered_by_engine else precision, device.kind == "cpu")
         self.matmul, self.conv2d = cast.matmul, cast.conv2d
         self.depthwise_conv2d = cast.depthwise_conv2d
+        self.pieces_under_xla = device.kind == "cpu" and compat.loops_under_xla()
 
     def placement(self) -> Any:
         """Context in which variables and compiled calls belong to this device."""

@@ -81,6 +81,7 @@ class ConvNorm(tf.Module):
             wiring.momentum,
             wiring.epsilon,
             beta=wiring.beta,
+            pieces_under_xla=make.session.pieces_under_xla,
             name=f"{here.scope}/batch_norm",
         )
 
@@ -98,13 +99,13 @@ class ConvNorm(tf.Module):
                 where they do not come in the kernel's own order.
         """
         if training:
-            y = self.norm(self.convolved(x, rows), True)
-        else:  # one pass over the images less: the running statistics go into the kernel
-            norm = self.norm
-            gain = norm.gamma * tf.math.rsqrt(norm.moving_variance + norm.epsilon)
-            along = tf.reshape(gain, [-1, 1]) if self.layer.kind == "depthwise" else gain
-            y = self._convolution(x, self.kernel * along)
-            y = tf.nn.bias_add(y, norm.beta - norm.moving_mean * gain)
+            return self.norm(self.convolved(x, rows), True, relu=act)
+        # One pass over the images less: the running statistics go into the kernel.
+        norm = self.norm
+        gain = norm.gamma * tf.math.rsqrt(norm.moving_variance + norm.epsilon)
+        along = tf.reshape(gain, [-1, 1]) if self.layer.kind == "depthwise" else gain
+        y = self._convolution(x, self.kernel * along)
+        y = tf.nn.bias_add(y, norm.beta - norm.moving_mean * gain)
         return tf.nn.relu(y) if act else y
 
     def convolved(self, x: tf.Tensor, rows: np.ndarray | None = None) -> tf.Tensor:
