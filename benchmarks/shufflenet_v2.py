@@ -211,7 +211,7 @@ def measure(widths: list[str], rounds: int, calls: int, count: int) -> dict[str,
     )
     document["pipeline"] = data("pipeline", min(rounds, 7), count)
     # Enough images for the processes' start not to count.
-    document["build"] = data("build", min(rounds, 5), 10 * count)
+    document["build"] = data("build", min(rounds, 5), 16 * count)
     document["memory"] = data("memory", min(rounds, 5), count)
     document["widths"] = {width: race(width, rounds, calls) for width in widths}
     found = document["pipeline"]

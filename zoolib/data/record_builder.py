@@ -16,8 +16,6 @@ from concurrent import futures
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from zoolib.data.record_format import Record, encode_example, frames
 from zoolib.data.record_images import inspect
 from zoolib.data.record_manifest import PLAN, finish
@@ -52,6 +50,8 @@ def build_records(
         DataError: the folder holds records made from something else or in another way.
         StoreError: it cannot be written, or another process is at work in it.
     """
+    from tqdm import tqdm  # the processes that write do without
+
     if workers < 1:
         raise DataError(f"workers: expected at least 1, got {workers}.")
     plan, shards = jobs(images, options)
