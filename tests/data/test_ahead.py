@@ -40,6 +40,13 @@ def test_errors_arrive_after_the_results_before_them() -> None:
         next(results)
 
 
+def test_several_threads_keep_the_order_and_work_at_a_time() -> None:
+    before, both = threads(), threading.Barrier(2, timeout=20)
+    results = ahead(lambda x: (both.wait(), x)[1], range(20), workers=2)
+    assert list(results) == list(range(20)), "one thread alone would wait in vain"
+    assert threads() == before
+
+
 def test_a_program_ends_while_results_are_being_made(environment: dict[str, str]) -> None:
     program = (
         "import itertools, time\n"

@@ -109,7 +109,16 @@ def test_two_halves_of_a_batch_equal_the_whole(pair, whole):
     mine, theirs = arrays(pair[0]["trains"]["folder"]), arrays(whole.folder)
     assert set(mine) == set(theirs)
     for name, values in mine.items():
-        np.testing.assert_allclose(values, theirs[name], rtol=1e-5, atol=1e-6, err_msg=name)
+        # Weights add up what 20 steps of Adam make of the rounding, which it brings to the size of
+        # a step where a gradient is small: 1.4e-6 measured of one array, below 2e-7 of the others.
+        limit = 1e-6 if "/" in name else 3e-6
+        difference = np.linalg.norm(np.subtract(values, theirs[name], dtype=np.float64))
+        assert difference <= limit * np.linalg.norm(theirs[name].astype(np.float64)), name
+    together = [
+        np.concatenate([found[name].ravel().astype(np.float64) for name in mine if "/" not in name])
+        for found in (mine, theirs)
+    ]
+    assert np.linalg.norm(np.subtract(*together)) <= 1e-6 * np.linalg.norm(together[1])
 
 
 def test_an_evaluation_is_shared_out_and_comes_together_as_in_one_process(pair):

@@ -1,60 +1,37 @@
-"""Results made ahead of their use by a thread that ends with whoever uses them."""
+"""Results made ahead of their use by threads that end with whoever uses them."""
 
 from __future__ import annotations
 
-import atexit
-import queue
-import threading
+import collections
+import itertools
 from collections.abc import Iterable, Iterator
+from concurrent import futures
 from typing import Any, Callable
 
-_READY = 2  # results that may wait
+_READY = 2  # results that may wait, beside those being made
 
 
-def ahead(make: Callable[[Any], Any], inputs: Iterable[Any]) -> Iterator[Any]:
-    """`make(x)` for each of `inputs`, in order, made by a thread while the last one is used.
+def ahead(make: Callable[[Any], Any], inputs: Iterable[Any], workers: int = 1) -> Iterator[Any]:
+    """`make(x)` for each of `inputs`, in order, made by threads while the last one is used.
 
-    The thread starts with the first result asked for. It ends with the inputs, when the iterator is
-    closed or forgotten, or before the interpreter goes. An error in it is raised here.
+    Work starts with the first result asked for. The threads end with the inputs, when the iterator
+    is closed or forgotten, or before the interpreter goes. An error in one is raised here, after
+    the results before it.
+
+    Args:
+        make, inputs: what to do with what; the inputs are taken by the thread of the caller.
+        workers: threads; with several, `make` is called with several inputs at a time.
     """
-    results: queue.Queue = queue.Queue(_READY)
-    stop = threading.Event()
-
-    def put(kind: str, value: Any) -> bool:
-        while not stop.is_set():
-            try:
-                results.put((kind, value), timeout=0.1)
-                return True
-            except queue.Full:
-                continue
-        return False
-
-    def work() -> None:
-        try:
-            for value in inputs:
-                if stop.is_set() or not put("result", make(value)):
-                    return
-            put("end", None)
-        except Exception as error:
-            put("error", error)
-
-    thread = threading.Thread(target=work, daemon=True)
-
-    def end() -> None:
-        stop.set()
-        if thread.is_alive() and thread is not threading.current_thread():
-            thread.join()
-
-    atexit.register(end)
+    inputs, waiting = iter(inputs), collections.deque()
+    pool = futures.ThreadPoolExecutor(workers, thread_name_prefix="ahead")
     try:
-        thread.start()
         while True:
-            kind, value = results.get()
-            if kind == "end":
+            room = _READY + workers - len(waiting)
+            waiting.extend(pool.submit(make, x) for x in itertools.islice(inputs, room))
+            if not waiting:
                 return
-            if kind == "error":
-                raise value
-            yield value
+            yield waiting.popleft().result()
     finally:
-        end()
-        atexit.unregister(end)
+        for result in waiting:
+            result.cancel()
+        pool.shutdown()

@@ -29,6 +29,7 @@ from zoolib.data.record_format import Record, decode_example
 from zoolib.data.record_index import open_index
 from zoolib.errors import DataError
 
+_AT_ONCE = 2  # batches being made: while one is joined and scaled, the next is decoded
 _NO_FRAME = (0xC4, 0xC8, 0xCC)  # among the markers 0xC0 to 0xCF: tables, not a frame's head
 
 
@@ -166,7 +167,7 @@ class ImageRecords(ImageBatches):
                     "Check the records (zoolib data check), or build them again."
                 ) from error
 
-        return ahead(on_the_host, numbers)
+        return ahead(on_the_host, numbers, _AT_ONCE)
 
     def _record(self, number: int) -> Record:
         record = decode_example(self.index.read(int(number)))

@@ -6,7 +6,9 @@ The first goes on by itself for 20 steps, at a step size so small that weights s
 it holds initial weights, data, augmentation, forward pass, batch statistics and penalty to five
 digits, and says nothing of updates. The second holds those, at the usual step size: every one of 20
 steps starts from a prescribed state, and gradients, momentum, step size, running statistics and
-averaged weights all show in what it changes and in the loss behind it.
+averaged weights all show in what it changes and in the loss behind it. Not so the penalty's part of
+the gradient: some 1e-4 of it, it is too small to show, and is held to by
+`test_three_steps_of_the_reference`. The penalty itself shows in every loss.
 """
 
 from __future__ import annotations
