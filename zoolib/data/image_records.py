@@ -29,7 +29,7 @@ from zoolib.data.record_format import Record, decode_example
 from zoolib.data.record_index import open_index
 from zoolib.errors import DataError
 
-_AT_ONCE = 2  # batches being made: while one is joined and scaled, the next is decoded
+_AT_ONCE = 4  # batches being made: while one is joined and scaled, others are decoded
 _NO_FRAME = (0xC4, 0xC8, 0xCC)  # among the markers 0xC0 to 0xCF: tables, not a frame's head
 
 
