@@ -149,9 +149,8 @@ class BatchNorm(tf.Module):
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Normalised values, mean and biased variance."""
         if self._pieces and odd_width_norm.pays(x) and self._count(x):
-            near = self.moving_mean.read_value()
             gamma, beta = self._gamma_and_beta()
-            return odd_width_norm.normalised(x, gamma, beta, near, self.epsilon, relu)
+            return odd_width_norm.normalised(x, gamma, beta, self.epsilon, relu)
         if len(x.shape) == 4:
             y, mean, variance = self._fused(x, tf.zeros([0]), tf.zeros([0]), True)
             count = self._count(x)  # the kernel tells the unbiased variance
