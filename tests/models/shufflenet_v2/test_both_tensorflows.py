@@ -7,8 +7,8 @@ it holds initial weights, data, augmentation, forward pass, batch statistics and
 digits, and says nothing of updates. The second holds those, at the usual step size: every one of 20
 steps starts from a prescribed state, and gradients, momentum, step size, running statistics and
 averaged weights all show in what it changes and in the loss behind it. Not so the penalty's part of
-the gradient: some 1e-4 of it, it is too small to show, and is held to by
-`test_three_steps_of_the_reference`. The penalty itself shows in every loss.
+the gradient: some 1e-4 of it, it is too small to show, and is held by
+`test_weight_decay_is_part_of_the_gradient`. The penalty itself shows in every loss.
 """
 
 from __future__ import annotations

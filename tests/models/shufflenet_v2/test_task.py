@@ -63,6 +63,22 @@ def test_three_steps_of_the_reference(small, fill, numbers):
     np.testing.assert_allclose(bias, expected, atol=1e-5)
 
 
+def test_weight_decay_is_part_of_the_gradient(small):
+    """Of kernels, depthwise ones excepted; a first step goes by rate (1 + 0.9) times it."""
+    ends, decay = {}, 0.5
+    for chosen in (0.0, decay):
+        task = small(weight_decay=chosen, ema_decay=0.0)
+        start = [v.numpy() for v in task.network.trained]
+        feed = {name: tf.constant(rows[0]) for name, rows in task.batch(range(1)).items()}
+        task.train_step(feed, {})
+        ends[chosen] = [v.numpy() for v in task.network.trained]
+    decayed, rate = {v.name for v in task.decayed}, float(feed["rate"])
+    assert 0 < len(decayed) < len(start) and rate > 0
+    for v, w, plain, pulled in zip(task.network.trained, start, ends[0.0], ends[decay]):
+        share = 1.9 * rate * decay if v.name in decayed else 0.0
+        np.testing.assert_allclose(pulled - plain, -share * w, atol=2e-6, err_msg=v.name)
+
+
 def test_label_smoothing(task):
     logits = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
     smoothed = dataclasses.replace(task.config, label_smoothing=0.1)
